@@ -157,6 +157,13 @@ class Unavailable(VaultQError):
         self.retry_after = retry_after
 
 
+class TooSlow(Unavailable):
+    """A body stalled, or came slower than a named limit allows."""
+
+    code = "too-slow"
+    advice = "Check the network, then send it again; a retry is safe."
+
+
 class KeystoreUnavailable(Unavailable):
     """The keystore (file, token, HSM) does not answer."""
 

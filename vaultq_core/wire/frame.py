@@ -16,7 +16,6 @@ OBJECT_MAGIC = b"vaultq/object/v1\n"
 REQUEST_MAGIC = b"vaultq/request/v1\n"
 
 SEALED_DEK_BYTES = 1168  # HPKE X-Wing: 1,120 encapsulation + 32 key + 16 tag
-PAYLOAD_HEAD_BYTES = 56  # Cobblestone: salt 24 + commitment 32
 
 SealedDek = Annotated[bytes, msgspec.Meta(min_length=SEALED_DEK_BYTES, max_length=SEALED_DEK_BYTES)]
 

@@ -1,0 +1,1 @@
+"""The only algorithms, without I/O (docs/spec/suites.md). The engine is pyca/cryptography."""
