@@ -92,6 +92,7 @@ class DoctorProvision(_Body, frozen=True, kw_only=True):
     password: str
     expires: Time
     enrolment_address: Line
+    records_address: Line
     hospital_root_sha256: Sha256
     pq_root_sha256: Sha256
 
