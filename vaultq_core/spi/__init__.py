@@ -1,0 +1,1 @@
+"""What a plug-in sees of VaultQ: protocols, hooks, names, secrets and the contract suites (docs/architecture.md)."""

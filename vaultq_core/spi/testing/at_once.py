@@ -1,0 +1,30 @@
+"""Doing things at the same time, in threads and in processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def in_threads(count: int, act: Callable[[int], T]) -> list[T]:
+    """Call `act(0)`, `act(1)`, … in `count` threads that start together; returns the results in that order."""
+    start = threading.Barrier(count)
+
+    def one(number: int) -> T:
+        start.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def in_processes(act: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> list[T]:
+    """Call `act(*each)` in a fresh process each; nothing is inherited, as after an exec."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(arguments), mp_context=fresh) as pool:
+        return [each.result() for each in [pool.submit(act, *each) for each in arguments]]
