@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vaultq_core.errors import KeystoreError
+from vaultq_core.server.supervisor import GIVEN_UP
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 30
+
+
+class Program:
+    """A running supervisor with toy workers, and what it has said so far."""
+
+    def __init__(self, behaviour: str, workers: int = 2) -> None:
+        command = [sys.executable, "-m", "tests.fixtures.supervised", behaviour, str(workers)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.said: list[str] = []
+        self._rest = b""
+
+    def until(self, *words: str) -> str:
+        """Return the first line that begins with each of `words`; fail when none comes."""
+        assert self.process.stdout is not None
+        while True:
+            for line in self.said:
+                if line.split()[: len(words)] == list(words):
+                    self.said.remove(line)
+                    return line
+            ready, _, _ = select.select([self.process.stdout], [], [], SECONDS)
+            assert ready, f"no {words}"
+            part = os.read(self.process.stdout.fileno(), 65536)
+            assert part, f"ended without {words}"
+            *lines, self._rest = (self._rest + part).split(b"\n")
+            self.said += [line.decode() for line in lines]
+
+    def pid_of_worker(self, index: int) -> int:
+        return int(self.until("worker", str(index)).split()[2])
+
+    def ends(self) -> tuple[int, str]:
+        """Return the exit status and what stands in the log."""
+        _, log = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, log.decode()
+
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    programs: list[Program] = []
+
+    def start(behaviour: str, workers: int = 2) -> Program:
+        programs.append(Program(behaviour, workers))
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.process.kill()
+        program.process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_drains_every_worker_and_ends_well(start: Start, number: signal.Signals) -> None:
+    program = start("serve")
+    program.until("READY")
+
+    program.process.send_signal(number)
+
+    program.until("drained", "0")
+    program.until("drained", "1")
+    assert program.ends()[0] == 0
+
+
+def test_a_second_stop_ends_at_once(start: Start) -> None:
+    program = start("stubborn")
+    program.until("READY")
+    program.process.send_signal(signal.SIGTERM)
+    program.until("stopping", "0")
+
+    program.process.send_signal(signal.SIGTERM)
+
+    assert program.ends()[0] != 0
+
+
+def test_a_reload_reaches_every_worker(start: Start) -> None:
+    program = start("serve")
+    program.until("READY")
+
+    program.process.send_signal(signal.SIGHUP)
+
+    program.until("reload", "0")
+    program.until("reload", "1")
+
+
+def test_a_killed_worker_comes_back(start: Start) -> None:
+    program = start("serve")
+    first = program.pid_of_worker(1)
+    program.until("READY")
+
+    os.kill(first, signal.SIGKILL)
+
+    assert program.pid_of_worker(1) != first
+
+
+def test_a_crash_loop_gives_up_and_says_so(start: Start) -> None:
+    status, log = start("crashing", 1).ends()
+
+    assert status == GIVEN_UP
+    assert "crash-loop" in log
+
+
+def test_a_worker_that_cannot_start_ends_the_whole_with_its_reason(start: Start) -> None:
+    status, log = start("refused", 1).ends()
+
+    assert status == KeystoreError.exit_status
+    assert "the keystore is of another vault" in log
+    assert len(log.splitlines()) == 1
+    assert "traceback" not in log
+
+
+def test_an_unexpected_failure_at_the_start_is_logged_with_its_place_but_not_its_words(start: Start) -> None:
+    status, log = start("broken", 1).ends()
+
+    assert status != 0
+    assert "in broken" in log
+    assert "something unexpected" not in log
+
+
+def test_workers_stop_when_their_parent_is_killed(start: Start) -> None:
+    program = start("serve")
+    program.until("READY")
+
+    program.process.kill()
+
+    program.until("drained", "0")
+    program.until("drained", "1")

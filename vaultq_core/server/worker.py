@@ -1,0 +1,122 @@
+"""One worker process from fork to exit: signals, readiness, the watch on its parent, its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from vaultq_core.errors import VaultQError
+from vaultq_core.server.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    RunWorker = Callable[["Worker"], Awaitable[None]]
+else:
+    RunWorker = object
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+UNEXPECTED = 70  # EX_SOFTWARE
+
+
+class LifeLine:
+    """A pipe whose writing end only the parent holds: when it dies, however it dies, workers read its end."""
+
+    def __enter__(self) -> Self:
+        """Open the pipe."""
+        self.reading, self._writing = os.pipe()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        """Close both ends."""
+        os.close(self.reading)
+        os.close(self._writing)
+
+    def keep_reading_end(self) -> None:
+        """In a child: let go of the writing end."""
+        os.close(self._writing)
+
+
+@dataclass(slots=True)
+class Worker:
+    """What a worker's main function gets.
+
+    `stop` is set when it is time to drain; `ready()` is called once, when it serves; `on_reload` is
+    replaced by what SIGHUP shall do.
+    """
+
+    index: int
+    ready: Callable[[], None]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    on_reload: Callable[[], None] = lambda: None
+
+
+def run_child(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: int) -> NoReturn:
+    """Be worker `index`: never returns. Its exit status is 0, or that of the error it ended with."""
+    status = UNEXPECTED
+    try:
+        line.keep_reading_end()
+        _own_signals()
+        status = _run(run_worker, line, index, ready_pipe)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # nothing that the parent registered to run at its exit may run here
+
+
+def _own_signals() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent passes SIGTERM on
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*PASSED_ON, signal.SIGCHLD))
+
+
+def _run(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: int) -> int:
+    try:
+        asyncio.run(_main(run_worker, line, index, ready_pipe))
+    except Exception as error:  # noqa: BLE001 - the last frame of the process: it says why and ends
+        return _exit_status(_single(error))
+    return 0
+
+
+async def _main(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: int) -> None:
+    loop = asyncio.get_running_loop()
+    worker = Worker(index, lambda: _tell(ready_pipe))
+    loop.add_signal_handler(signal.SIGTERM, worker.stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: worker.on_reload())  # noqa: PLW0108 - replaced later
+
+    def orphaned() -> None:
+        loop.remove_reader(line.reading)
+        logger("worker").error("orphaned", worker=index)
+        worker.stop.set()
+
+    loop.add_reader(line.reading, orphaned)
+    await run_worker(worker)
+
+
+def _tell(ready_pipe: int) -> None:
+    os.write(ready_pipe, b"r")
+
+
+def _single(error: Exception) -> Exception:
+    seen: Exception = error
+    while isinstance(seen, ExceptionGroup):
+        seen = seen.exceptions[0]
+    return seen
+
+
+def _exit_status(error: Exception) -> int:
+    log = logger("worker")
+    if isinstance(error, VaultQError):
+        log.error("worker-failed", code=error.code, detail=str(error), remedy=error.remedy)
+        return error.exit_status
+    log.error("worker-failed", exc_info=error)
+    return UNEXPECTED
