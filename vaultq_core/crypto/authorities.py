@@ -20,6 +20,7 @@ from vaultq_core.crypto.x509_profile import (
     key_usage,
 )
 
+
 def issue_root(name: str, key: IssuerKey, now: dt.datetime) -> x509.Certificate:
     """Return a self-signed root, path length 1, 20 years."""
     builder = base_builder(common_name(name), _public(key), None, now=now, lifetime=ROOT_LIFETIME)

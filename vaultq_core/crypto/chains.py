@@ -14,10 +14,10 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
 from vaultq_core.crypto.fingerprints import sha256_hex, spki, vault_id
-from vaultq_core.crypto.keys import VerifyingKeys, load_p256
+from vaultq_core.crypto.keys import VerifyingKeys, load_p256, require_curve
 from vaultq_core.crypto.steps import step
 from vaultq_core.crypto.x509_profile import (
     ADMIN_URN,
@@ -87,9 +87,7 @@ class VerifiedDoctor:
     doubtful: bool
 
 
-def verify_issuing_cas(
-    anchors: TrustAnchors, *, pq: bytes, doctors: bytes, servers: bytes, at: dt.datetime
-) -> Trust:
+def verify_issuing_cas(anchors: TrustAnchors, *, pq: bytes, doctors: bytes, servers: bytes, at: dt.datetime) -> Trust:
     """Prove that the issuing CAs (DER) stand under the two roots.
 
     1. Both roots are self-signed CAs of their algorithm and in date.
@@ -114,7 +112,8 @@ def verify_doctor(pair: CertificatePair, trust: Trust, at: dt.datetime) -> Verif
 
     1. The signing certificate is issued by the PQ issuing CA, the TLS certificate by the doctors CA.
     2. Both, and both CAs, are in date at `at`.
-    3. Both are end-entity certificates of their profile, and name the same doctor in the same words.
+    3. Both are end-entity certificates of their profile, name the same doctor in the same words, and their
+       two P-256 keys differ.
     4. The TLS certificate's relatedCertificate is the hash of the signing certificate.
     5. The TLS certificate's 2.5.29.72 is the signing certificate's ML-DSA-65 key.
     6. Neither was revoked at `at`, by the CRLs that `trust` holds.
@@ -129,6 +128,7 @@ def verify_doctor(pair: CertificatePair, trust: Trust, at: dt.datetime) -> Verif
             require_in_date(each, at)
     with step(3):
         doctor, keys = _same_doctor(signing, tls), _signing_keys(signing)
+        _require_own_key(tls, keys)
     with step(4):
         _require_extension(tls, RELATED_CERTIFICATE, related_certificate(signing).value)
     with step(5):
@@ -191,6 +191,7 @@ def _require_ca(
         raise NotVerified("an ECDSA CA's key is not on P-384")
     if not _has(certificate, x509.KeyUsage, lambda value: value == key_usage(ca=True)):
         raise NotVerified("a CA's certificate allows other uses")
+    _require_known_extensions(certificate)
     return require_in_date(certificate, at)
 
 
@@ -201,6 +202,17 @@ def _require_end_entity(certificate: x509.Certificate, purpose: ObjectIdentifier
         ok = ok and _has(certificate, x509.ExtendedKeyUsage, lambda value: list(value) == [purpose])
     if not ok:
         raise NotVerified("a certificate does not have its profile")
+    _require_known_extensions(certificate)
+
+
+def _require_known_extensions(certificate: x509.Certificate) -> None:
+    """Refuse what RFC 5280, 4.2 has a verifier refuse: a critical extension that it doesn't know."""
+    try:
+        critical = {each.oid for each in certificate.extensions if each.critical}
+    except (x509.DuplicateExtension, ValueError):
+        raise NotVerified("a certificate's extensions cannot be decoded") from None
+    if not critical <= {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE}:
+        raise NotVerified("a certificate has a critical extension that VaultQ does not know")
 
 
 def _has(certificate: x509.Certificate, kind: type[x509.ExtensionType], test: Callable[[Any], bool]) -> bool:
@@ -224,6 +236,11 @@ def _signing_keys(signing: x509.Certificate) -> VerifyingKeys:
     if not isinstance(key, mldsa.MLDSA65PublicKey):
         raise NotVerified("the signing certificate's key is not ML-DSA-65")
     return VerifyingKeys(key, load_p256(extension_bytes(signing, ALT_PUBLIC_KEY)))
+
+
+def _require_own_key(tls: x509.Certificate, keys: VerifyingKeys) -> None:
+    if spki(require_curve(tls.public_key(), ec.SECP256R1)) == spki(keys.ecdsa_p256):
+        raise NotVerified("signing key and TLS key are the same")
 
 
 def _require_extension(certificate: x509.Certificate, oid: ObjectIdentifier, expected: bytes) -> None:

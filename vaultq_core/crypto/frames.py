@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vaultq_core.crypto import payload, sealing
-from vaultq_core.crypto.chains import Trust
+from vaultq_core.crypto.chains import Trust, VerifiedDoctor
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.records import VerifiedManifest, verify_manifest
 from vaultq_core.crypto.steps import step
@@ -21,7 +21,7 @@ from vaultq_core.wire import canonical
 from vaultq_core.wire.frame import FRAME_MAGIC, FrameHeader
 from vaultq_core.wire.framing import ByteStream, block, encode_header, read_header
 from vaultq_core.wire.limits import SIGNED_MANIFEST_BYTES
-from vaultq_core.wire.manifest import Content, SignedManifest, decode_signed_manifest
+from vaultq_core.wire.manifest import Content, SignedManifest, decode_manifest, decode_signed_manifest
 from vaultq_core.wire.statements import VaultStatement
 from vaultq_core.wire.suite import require_readable, require_writable
 
@@ -65,9 +65,17 @@ def read_frame_header(stream: ByteStream) -> FrameHeader:
 
 
 def open_frame(
-    header: FrameHeader, stream: ByteStream, key: sealing.KemPrivateKey, trust: Trust, at: dt.datetime
+    header: FrameHeader,
+    stream: ByteStream,
+    key: sealing.KemPrivateKey,
+    trust: Trust,
+    at: dt.datetime,
+    *,
+    author: VerifiedDoctor | None = None,
 ) -> OpenedFrame:
     """Open an upload behind its header; `key` is the vault's KEM key that the header names.
+
+    `author` is a doctor whose certificates were verified already (`verify_manifest`).
 
     1. The frame is for this vault, and the DEK opens for this suite, key and manifest hash.
     2. The manifest's envelope authenticates under the DEK.
@@ -81,19 +89,18 @@ def open_frame(
     with step(1):
         if header.vault != trust.anchors.vault:
             raise NotVerified("the upload is for another vault")
-        dek = key.open(
-            header.sealed_dek, sealing.upload_info(header.suite, header.vault, key.public, header.manifest)
-        )
+        dek = key.open(header.sealed_dek, sealing.upload_info(header.suite, header.vault, key.public, header.manifest))
     sealed = stream.read_block(limit=_SEALED_MANIFEST_LIMIT, what="the sealed manifest")
     with step(2):
         context = payload.payload_context("upload", "manifest", header.suite, header.manifest)
         signed = decode_signed_manifest(payload.decrypt(dek, context, sealed))
-    if sha256_hex(signed.manifest) != header.manifest:
-        raise NotVerified("the manifest has another hash than the header names", step=3)
+    with step(3):
+        if sha256_hex(signed.manifest) != header.manifest:
+            raise NotVerified("the manifest has another hash than the header names")
+        if decode_manifest(signed.manifest).suite != header.suite:
+            raise NotVerified("the manifest is of another suite than the header")
     with step(4, "the manifest"):
-        verified = verify_manifest(signed, trust, at)
-    if verified.manifest.suite != header.suite:
-        raise NotVerified("the manifest is of another suite than the header", step=3)
+        verified = verify_manifest(signed, trust, at, author=author)
     context = payload.payload_context("upload", "content", header.suite, header.manifest)
     plaintext = payload.decrypt_chunks(dek, context, stream.rest())
     return OpenedFrame(signed, verified, exact_content(plaintext, verified.manifest.content, number=5))

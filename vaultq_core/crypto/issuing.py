@@ -78,7 +78,7 @@ def issue_server(
     return _sign_leaf(leaf, servers)
 
 
-def _leaf(  # noqa: PLR0913 - the profile's parts, each used once
+def _leaf(
     subject: x509.Name,
     key: PublicKey,
     issuer: Issuer,

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from vaultq_core.errors import Malformed
 
-PublicKey = (
-    ec.EllipticCurvePublicKey | mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
-)
+PublicKey = ec.EllipticCurvePublicKey | mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
 IssuerKey = ec.EllipticCurvePrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
 
 SEED_BYTES = 32  # ML-DSA (FIPS 204, algorithm 1) and X-Wing
+
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
@@ -69,6 +68,9 @@ def require_curve(key: object, curve: type[ec.EllipticCurve]) -> ec.EllipticCurv
 
 def _load(der: bytes) -> object:
     try:
-        return load_der_public_key(der)
+        key = load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):
         raise Malformed("this is not a public key") from None
+    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != der:  # one key, one encoding, one hash
+        raise Malformed("a public key is not in its usual encoding")
+    return key

@@ -90,7 +90,7 @@ def open_object(stream: ByteStream, expected: ExpectedObject, dek: bytes) -> Ope
             raise NotVerified("the object does not have its record hash")
     with step(3):
         signed = open_sealed_manifest(header, sealed, dek)
-    content = decode_manifest(signed.manifest).content
+        content = decode_manifest(signed.manifest).content
     context = payload.payload_context("store", "content", header.suite, header.manifest)
     plaintext = payload.decrypt_chunks(dek, context, _prepend(payload_head, stream.rest()))
     return OpenedObject(signed, _started(exact_content(plaintext, content, number=4)))

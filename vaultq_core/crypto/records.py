@@ -35,8 +35,13 @@ def sign_manifest(manifest: Manifest, keys: SigningKeys, certificates: Certifica
     )
 
 
-def verify_manifest(signed: SignedManifest, trust: Trust, at: dt.datetime) -> VerifiedManifest:
+def verify_manifest(
+    signed: SignedManifest, trust: Trust, at: dt.datetime, *, author: VerifiedDoctor | None = None
+) -> VerifiedManifest:
     """Prove who signed a record; `at` is the log time, or now before the log has it.
+
+    `author` is a doctor whose certificates were verified for this `at` already; if the manifest comes with
+    these very certificates, they are not verified again.
 
     1. The manifest is canonical, of a readable suite and of this vault.
     2. The two certificates hold together (`verify_doctor`), and are the ones that the manifest names.
@@ -51,7 +56,8 @@ def verify_manifest(signed: SignedManifest, trust: Trust, at: dt.datetime) -> Ve
         if manifest.vault != trust.anchors.vault:
             raise NotVerified("the record is another vault's")
     with step(2, "the author's certificates"):
-        author = verify_doctor(signed.certificates, trust, at)
+        if author is None or not _has_pair(author, signed.certificates):
+            author = verify_doctor(signed.certificates, trust, at)
         named = (manifest.signing_certificate, manifest.tls_certificate)
         if named != (author.signing_certificate, author.tls_certificate):
             raise NotVerified("the manifest names other certificates")
@@ -71,3 +77,8 @@ def record_hash(header: bytes, sealed_manifest: bytes, payload_head: bytes) -> s
     if len(payload_head) != HEAD_BYTES:
         raise Malformed(f"a payload begins with {HEAD_BYTES} bytes of salt and commitment")
     return hashlib.sha256(header + sealed_manifest + payload_head).hexdigest()
+
+
+def _has_pair(doctor: VerifiedDoctor, pair: CertificatePair) -> bool:
+    hashes = (sha256_hex(pair.signing), sha256_hex(pair.tls))
+    return hashes == (doctor.signing_certificate, doctor.tls_certificate)

@@ -20,7 +20,7 @@ from vaultq_core.crypto.chains import VerifiedDoctor
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.keys import SigningKeys
 from vaultq_core.crypto.steps import step
-from vaultq_core.errors import NotVerified
+from vaultq_core.errors import LimitExceeded, NotVerified
 from vaultq_core.wire import canonical
 from vaultq_core.wire.frame import REQUEST_MAGIC, RequestHeader
 from vaultq_core.wire.framing import ByteStream, block, encode_header, read_header
@@ -45,7 +45,12 @@ def seal_request(request: Request, keys: SigningKeys, statement: VaultStatement)
 
 
 def read_request_header(body: bytes) -> tuple[RequestHeader, bytes]:
-    """Return a request's header and its ciphertext. Raises Malformed, UnknownSuite or LimitExceeded."""
+    """Return a request's header and its ciphertext.
+
+    Raises Malformed, UnknownSuite, or LimitExceeded for a body above REQUEST_BYTES, before anything is parsed.
+    """
+    if len(body) > REQUEST_BYTES:
+        raise LimitExceeded(f"a sealed request has {len(body)} bytes; the limit is {REQUEST_BYTES}")
     stream = ByteStream((body,))
     header, _ = read_header(stream, REQUEST_MAGIC, RequestHeader)
     require_readable(header.suite)
@@ -68,7 +73,7 @@ def verify_request(
 
     1. It is sealed to this vault's key.
     2. The doctor's ML-DSA-65 key signed its exact bytes.
-    3. It is canonical, for this vault, and by this doctor under this signing certificate.
+    3. It is canonical, of the header's suite, for this vault, and by this doctor under this signing certificate.
     4. Its time is at most `skew` seconds from `at`.
 
     Returns the request and what its answer is encrypted with. Raises NotVerified, naming the step.
@@ -76,14 +81,14 @@ def verify_request(
     with step(1):
         header, sealed = read_request_header(body)
         info = sealing.request_info(header.suite, header.vault, key.public)
-        signed = canonical.decode(key.open(sealed, info), SignedRequest, limit=2 * REQUEST_BYTES)
+        signed = canonical.decode(key.open(sealed, info), SignedRequest, limit=REQUEST_BYTES)
     with step(2):
         signatures.verify_mldsa65(doctor.keys.mldsa65, signed.mldsa65, signed.request, signatures.REQUEST)
     with step(3):
         request = canonical.decode(signed.request, Request, limit=REQUEST_BYTES)
-        said = (header.vault, request.vault, request.doctor, request.signing_certificate)
-        if said != (vault, vault, doctor.id, doctor.signing_certificate):
-            raise NotVerified("the request names another vault, doctor or certificate")
+        said = (request.suite, header.vault, request.vault, request.doctor, request.signing_certificate)
+        if said != (header.suite, vault, vault, doctor.id, doctor.signing_certificate):
+            raise NotVerified("the request names another suite, vault, doctor or certificate")
     if abs(at.timestamp() - request.time) > skew:
         raise NotVerified("the request's time is too far from the vault's clock", step=4)
     return request, AnswerKey(header.suite, sha256_hex(body), request.answer_key)

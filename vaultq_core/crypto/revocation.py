@@ -48,15 +48,15 @@ def sign_crl(issuer: Issuer, revoked: Iterable[RevokedCertificate], *, number: i
 def verify_crl(data: bytes, issuer: x509.Certificate, at: dt.datetime | None) -> dict[int, Revocation]:
     """Prove a CRL (DER) and return its rows by serial.
 
-    1. It is a CRL of this issuer.
+    1. It is a CRL of this issuer, without a critical extension (a delta or indirect list has one).
     2. The issuer signed it.
     3. It has not ended at `at`; None accepts an ended one, for a court that reads old evidence.
 
     Raises NotVerified, naming the step; CannotVerify at step 3.
     """
     crl = load_crl(data)
-    if crl.issuer != issuer.subject:  # 1
-        raise NotVerified("the revocation list is another CA's", step=1)
+    if crl.issuer != issuer.subject or any(each.critical for each in crl.extensions):  # 1
+        raise NotVerified("this is not the CA's own, whole revocation list", step=1)
     try:
         signed = crl.is_signature_valid(issuer_public_key(issuer))
     except (ValueError, TypeError):

@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import mldsa
-from dilithium_py.ml_dsa import ML_DSA_44, ML_DSA_65, ML_DSA_87
+from dilithium_py.ml_dsa import ML_DSA_44, ML_DSA_65, ML_DSA_87  # type: ignore[import-untyped]
 
 from vaultq_core.errors import NotVerified
 

@@ -46,9 +46,7 @@ def verify_mldsa65(key: mldsa.MLDSA65PublicKey, signature: bytes, data: bytes, c
     return data
 
 
-def sign_ecdsa(
-    key: ec.EllipticCurvePrivateKey, data: bytes, context: bytes, algorithm: hashes.HashAlgorithm
-) -> bytes:
+def sign_ecdsa(key: ec.EllipticCurvePrivateKey, data: bytes, context: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
     """Return the DER signature over context length ‖ context ‖ data."""
     return key.sign(with_context(data, context), ec.ECDSA(algorithm))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,7 +96,7 @@ class VerifiedGrant:
 def verify_grant(signed: SignedGrant, trust: Trust, at: dt.datetime) -> VerifiedGrant:
     """Prove one grant by itself; `at` is the time at which its author's certificates must hold.
 
-    1. The statement is canonical and of this vault.
+    1. The statement is canonical, of a readable suite and of this vault.
     2. Its author's certificates hold, and name the author.
     3. Both signatures cover it.
 
@@ -103,6 +104,7 @@ def verify_grant(signed: SignedGrant, trust: Trust, at: dt.datetime) -> Verified
     """
     with step(1):
         statement = decode_grant_statement(signed.statement)
+        require_readable(statement.suite)
     if statement.vault != trust.anchors.vault:
         raise NotVerified("the grant is another vault's", step=1)
     with step(2, "the author's certificates"):
@@ -130,7 +132,7 @@ def verify_grant_chain(chain: Sequence[VerifiedGrant], doctor: str, key: str, pa
     if not 0 < len(chain) <= GRANT_CHAIN or any(each.statement.patient != patient for each in chain):  # 1
         raise NotVerified("the grants do not form a chain for this patient", step=1)
     _require_founding(chain[0])  # 2
-    for parent, child in zip(chain, chain[1:], strict=False):  # 3
+    for parent, child in itertools.pairwise(chain):  # 3
         _require_given(parent.statement, child)
     last = chain[-1].statement
     ends = (each.statement.until for each in chain)

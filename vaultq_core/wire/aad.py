@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from vaultq_core.errors import Malformed
 
 WRAP_LABEL = b"vaultq/wrap/v1"
+MOST_FIELD_BYTES = 0xFFFF
 
 
 def length_prefixed(fields: Iterable[bytes]) -> bytes:
     """Return each field behind its length (u16, big-endian). Raises Malformed above 65,535 bytes."""
     out = bytearray()
     for field in fields:
-        if len(field) > 0xFFFF:
+        if len(field) > MOST_FIELD_BYTES:
             raise Malformed("a field of a label has more than 65,535 bytes")
         out += len(field).to_bytes(2, "big") + field
     return bytes(out)

@@ -20,8 +20,11 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode(value: msgspec.Struct) -> bytes:
-    """Return the canonical bytes of `value`. Raises Malformed when a string is not in NFC."""
-    data = _ENCODER.encode(value)
+    """Return the canonical bytes of `value`. Raises Malformed when a string is not in NFC, or is no Unicode."""
+    try:
+        data = _ENCODER.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate, as file names that are not UTF-8 have
+        raise Malformed("a string is not valid Unicode") from None
     _require_nfc(data)
     return data
 

@@ -33,8 +33,11 @@ Time = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Salt = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Key32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*\Z")]
-"""One line of text for people: no control characters, so that it cannot forge a terminal's output."""
+UNSAFE = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""Inside a character class: C0 and C1 controls, line separators, and what turns the direction of writing."""
+
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=rf"^[^{UNSAFE}]*\Z")]
+"""One line of text for people: nothing that could forge or disguise a terminal's output."""
 
 
 def parse(text: str, kind: Any, what: str) -> str:

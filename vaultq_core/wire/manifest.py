@@ -8,7 +8,19 @@ import msgspec
 
 from vaultq_core.errors import Malformed
 from vaultq_core.wire import canonical
-from vaultq_core.wire.ids import DoctorId, Line, PatientId, RecordId, Salt, Sha256, Size, SuiteId, Time, VaultId
+from vaultq_core.wire.ids import (
+    UNSAFE,
+    DoctorId,
+    Line,
+    PatientId,
+    RecordId,
+    Salt,
+    Sha256,
+    Size,
+    SuiteId,
+    Time,
+    VaultId,
+)
 from vaultq_core.wire.limits import CERTIFICATE_BYTES, MANIFEST_BYTES, SIGNED_MANIFEST_BYTES
 
 MANIFEST_TYPE = "vaultq/record/v1"
@@ -16,7 +28,7 @@ MLDSA65_SIGNATURE_BYTES = 3309  # FIPS 204, table 2
 ECDSA_P256_SIGNATURE_BYTES = 72  # DER, at most
 
 MediaType = Annotated[str, msgspec.Meta(max_length=127, pattern=r"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\Z")]
-FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f\u2028\u2029]+\Z")]
+FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=rf"^[^/\\{UNSAFE}]+\Z")]
 Kind = Annotated[str, msgspec.Meta(max_length=40, pattern=r"^[a-z][a-z0-9-]*\Z")]
 
 
@@ -79,9 +91,7 @@ class Manifest(_Strict, frozen=True, kw_only=True):
 class Signatures(_Strict, frozen=True, kw_only=True):
     """Both signatures over the same bytes; each is required. ECDSA is DER."""
 
-    mldsa65: Annotated[
-        bytes, msgspec.Meta(min_length=MLDSA65_SIGNATURE_BYTES, max_length=MLDSA65_SIGNATURE_BYTES)
-    ]
+    mldsa65: Annotated[bytes, msgspec.Meta(min_length=MLDSA65_SIGNATURE_BYTES, max_length=MLDSA65_SIGNATURE_BYTES)]
     ecdsa_p256: Annotated[bytes, msgspec.Meta(min_length=8, max_length=ECDSA_P256_SIGNATURE_BYTES)]
 
 
@@ -111,7 +121,7 @@ def decode_signed_manifest(data: bytes) -> SignedManifest:
 
 
 def file_name(text: str) -> str:
-    """Return `text` as a record's file name. Raises Malformed for a path, a control character or over 200 characters."""
+    """Return `text` as a record's file name. Raises Malformed for a path, control characters or too many."""
     try:
         name = msgspec.convert(text, FileName)
     except msgspec.ValidationError:

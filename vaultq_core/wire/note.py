@@ -13,6 +13,7 @@ from vaultq_core.wire.limits import NOTE_BYTES
 _DASH = "\N{EM DASH} "
 _CHECKPOINT = re.compile(r"([^\s+]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
 _SIGNATURE = re.compile(rf"{_DASH}([^\s+]+) ([A-Za-z0-9+/]+={{0,2}})")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")  # C2SP signed-note: none but the newline
 _MOST_SIGNATURES = 16
 
 
@@ -58,7 +59,7 @@ def decode_note(data: str) -> SignedNote:
     """Return the note. Raises Malformed, or LimitExceeded above NOTE_BYTES or 16 signatures."""
     if len(data) > NOTE_BYTES:
         raise LimitExceeded(f"a note has {len(data)} characters; the limit is {NOTE_BYTES}")
-    if any(ord(character) < 0x20 and character != "\n" for character in data):
+    if _CONTROL.search(data):
         raise Malformed("a note holds a control character")
     head, separator, tail = data.rpartition("\n\n")
     if not separator or not tail.endswith("\n"):

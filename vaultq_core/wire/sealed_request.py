@@ -9,7 +9,19 @@ from typing import Annotated, Literal, Union
 
 import msgspec
 
-from vaultq_core.wire.ids import DoctorId, Key32, Line, PatientId, RecordId, Salt, Sha256, Size, Time, VaultId
+from vaultq_core.wire.ids import (
+    DoctorId,
+    Key32,
+    Line,
+    PatientId,
+    RecordId,
+    Salt,
+    Sha256,
+    Size,
+    SuiteId,
+    Time,
+    VaultId,
+)
 from vaultq_core.wire.limits import PAGE_ITEMS, PROOF_BYTES, REQUEST_BYTES
 from vaultq_core.wire.manifest import MLDSA65_SIGNATURE_BYTES, CertificatePair, SignedManifest
 from vaultq_core.wire.statements import Role, SignedGrant
@@ -110,6 +122,7 @@ class Request(_Strict, frozen=True, kw_only=True):
     """What the doctor's ML-DSA-65 key signs; `answer_key` is fresh and encrypts the answer."""
 
     type: Literal["vaultq/request/v1"] = "vaultq/request/v1"
+    suite: SuiteId
     vault: VaultId
     doctor: DoctorId
     signing_certificate: Sha256
@@ -127,9 +140,7 @@ class SignedRequest(_Strict, frozen=True, kw_only=True):
     """A request's exact bytes and the signature over them (context `vaultq/request/v1`)."""
 
     request: Annotated[bytes, msgspec.Meta(max_length=REQUEST_BYTES)]
-    mldsa65: Annotated[
-        bytes, msgspec.Meta(min_length=MLDSA65_SIGNATURE_BYTES, max_length=MLDSA65_SIGNATURE_BYTES)
-    ]
+    mldsa65: Annotated[bytes, msgspec.Meta(min_length=MLDSA65_SIGNATURE_BYTES, max_length=MLDSA65_SIGNATURE_BYTES)]
 
 
 # --- answers --------------------------------------------------------------------------------------

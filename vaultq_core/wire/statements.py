@@ -58,9 +58,7 @@ class SignedVaultStatement(_Strict, frozen=True, kw_only=True):
     """The statement's exact bytes, signed by the PQ issuing CA and by the servers CA."""
 
     statement: Annotated[bytes, msgspec.Meta(max_length=STATEMENT_BYTES)]
-    mldsa65: Annotated[
-        bytes, msgspec.Meta(min_length=MLDSA65_SIGNATURE_BYTES, max_length=MLDSA65_SIGNATURE_BYTES)
-    ]
+    mldsa65: Annotated[bytes, msgspec.Meta(min_length=MLDSA65_SIGNATURE_BYTES, max_length=MLDSA65_SIGNATURE_BYTES)]
     ecdsa_p384: Annotated[bytes, msgspec.Meta(min_length=8, max_length=ECDSA_P384_SIGNATURE_BYTES)]
 
 
@@ -99,6 +97,7 @@ class GrantStatement(_Strict, frozen=True, kw_only=True):
     """
 
     type: Literal["vaultq/grant/v1"] = "vaultq/grant/v1"
+    suite: SuiteId
     vault: VaultId
     grant: GrantId
     parent: GrantId | None
