@@ -1,0 +1,1 @@
+"""The first schema, by subject. Frozen: a change of the tables is a new migration."""

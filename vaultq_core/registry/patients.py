@@ -1,0 +1,93 @@
+"""Patients: their wrapped keys, their sealed demographics, and the blind index that finds them by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, delete, insert, select
+
+from vaultq_core.errors import NotFound
+from vaultq_core.registry.row_auth import RowAuth
+from vaultq_core.registry.rows import AuthenticatedRows
+from vaultq_core.registry.tables.patients import patients, record_numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """A patient; what is sealed or wrapped is gone once `erased_at` is set. Times in POSIX seconds.
+
+    `key_version` is the version of the master key that wraps the patient key, `record_counter` the number of the
+    patient's newest record.
+    """
+
+    id: str
+    created: int
+    founder: str
+    wrapped_key: bytes | None = field(repr=False)
+    key_version: int
+    recovery_key: bytes | None = field(repr=False)
+    demographics: bytes | None = field(default=None, repr=False)
+    record_counter: int = 0
+    erased_at: int | None = None
+
+
+class Patients:
+    """All patients. Reads raise RecordDamaged for a row that VaultQ did not write."""
+
+    def __init__(self, auth: RowAuth) -> None:
+        self._rows = AuthenticatedRows(patients, Patient, "patient", auth)
+
+    def add(self, tx: Connection, patient: Patient) -> None:
+        """Add the patient. Raises Conflict when the id is taken or the founder unknown."""
+        self._rows.insert(tx, patient)
+
+    def get(self, tx: Connection, patient: str) -> Patient:
+        """Return the patient. Raises NotFound."""
+        return self._rows.get(tx, patients.c.id == patient)
+
+    def find(self, tx: Connection, patient: str) -> Patient | None:
+        """Return the patient, or None."""
+        return self._rows.find(tx, patients.c.id == patient)
+
+    def describe(self, tx: Connection, patient: str, demographics: bytes) -> Patient:
+        """Replace the sealed demographics. Raises NotFound, also for an erased patient."""
+        return self._rows.change(tx, self._present(tx, patient), demographics=demographics)
+
+    def next_record(self, tx: Connection, patient: str) -> int:
+        """Return the number of the patient's next record, which is then taken; the first is 1. Raises NotFound."""
+        present = self._present(tx, patient)
+        return self._rows.change(tx, present, record_counter=present.record_counter + 1).record_counter
+
+    def add_number(self, tx: Connection, patient: str, blind_index: str) -> None:
+        """Let a record number (its HMAC, hex) find the patient. Raises Conflict when it finds another."""
+        tx.execute(insert(record_numbers).values(blind_index=blind_index, patient=patient))
+
+    def by_number(self, tx: Connection, blind_index: str) -> Patient | None:
+        """Return the patient whom a record number (its HMAC, hex) names, or None."""
+        found = select(record_numbers.c.patient).where(record_numbers.c.blind_index == blind_index)
+        patient = tx.execute(found).scalar_one_or_none()
+        return None if patient is None else self.get(tx, patient)
+
+    def wrapped_before(self, tx: Connection, key_version: int, *, limit: int) -> tuple[Patient, ...]:
+        """Return at most `limit` patients whose key an older master key wraps: for rotation."""
+        older = (patients.c.key_version < key_version, patients.c.wrapped_key.is_not(None))
+        return self._rows.page(tx, *older, order=patients.c.key_version, limit=limit)
+
+    def rewrap(self, tx: Connection, patient: Patient, *, wrapped_key: bytes, key_version: int) -> Patient:
+        """Replace the wrapping of the patient key that was read. Raises Conflict if the row changed meanwhile."""
+        return self._rows.change(tx, patient, wrapped_key=wrapped_key, key_version=key_version)
+
+    def erase(self, tx: Connection, patient: str, now: int) -> Patient:
+        """Delete the patient's key, demographics and record numbers. Raises NotFound when they are gone.
+
+        Records and log have their share: `Records.erase`, `Log.erase_salts`; then `engine.forget_deleted`.
+        """
+        present = self._present(tx, patient)
+        tx.execute(delete(record_numbers).where(record_numbers.c.patient == patient))
+        return self._rows.change(tx, present, wrapped_key=None, recovery_key=None, demographics=None, erased_at=now)
+
+    def _present(self, tx: Connection, patient: str) -> Patient:
+        found = self.get(tx, patient)
+        if found.erased_at is not None:
+            raise NotFound("there is no such patient any more")
+        return found

@@ -1,0 +1,66 @@
+"""The version of the registry's schema: made and brought up to date by the migrations of the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from vaultq_core.errors import ConfigInvalid
+from vaultq_core.registry.engine import reading, writing
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def migrate(engine: Engine) -> str:
+    """Bring the schema up to date in one transaction and return its version; one process at a time does it.
+
+    Raises ConfigInvalid when a newer VaultQ made the schema, RegistryUnavailable when it stays locked.
+    """
+    config = _config()
+    with writing(engine) as tx:
+        _require_known(_version(tx), config)
+        config.attributes["connection"] = tx
+        command.upgrade(config, "head")
+        return str(_version(tx))
+
+
+def schema_version(engine: Engine) -> str | None:
+    """Return the schema's version, or None for an empty database. Raises RegistryUnavailable."""
+    with reading(engine) as tx:
+        return _version(tx)
+
+
+def require_schema(engine: Engine) -> None:
+    """Refuse a schema that is not the one of this VaultQ. Raises ConfigInvalid."""
+    config = _config()
+    version = schema_version(engine)
+    _require_known(version, config)
+    if version != ScriptDirectory.from_config(config).get_current_head():
+        raise ConfigInvalid(
+            "the registry has no schema, or an older one than this VaultQ needs",
+            remedy="Make a backup, then start `vaultq-server` once alone so that it migrates the registry.",
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _version(tx: Connection) -> str | None:
+    return MigrationContext.configure(tx).get_current_revision()
+
+
+def _require_known(version: str | None, config: Config) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
+        raise ConfigInvalid(
+            f"the registry has schema {version}, which is newer than this VaultQ",
+            remedy="Start the version of VaultQ that migrated it, or a later one.",
+        )
