@@ -28,7 +28,7 @@ from vaultq_keystore_file.sealed_file import Look, SealedFile
 class FileKeystore:
     """See vaultq_core.spi.keystore.Keystore. `clock` gives POSIX seconds.
 
-    Every call looks at the file first (2 µs) and reads it again when another process has changed it, so that a
+    Every call looks at the file first and reads it again when another process has changed it, so that a
     key that was added elsewhere is known here, and one that was destroyed elsewhere is gone.
     """
 

@@ -239,6 +239,17 @@ def test_opening_a_storage_spares_the_parts_of_a_living_writer(without_unnamed: 
         child.communicate()
 
 
+def test_a_sweep_disturbs_no_writer_that_is_just_starting(without_unnamed: Reopen, root: Path) -> None:
+    with elsewhere(root, new_name(), ENDLESS_SWEEPS, named=True) as child, closing(without_unnamed()) as storage:
+        assert output(child).readline() == "sweeping\n"
+        for _ in range(300):
+            storage.put_new(new_name(), [b"x"])
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+
+        assert len(list(storage.list(RECORDS))) == 300
+
+
 def test_what_was_acknowledged_survives_a_kill(storage: FsStorage, root: Path) -> None:
     code = """
 while True:
@@ -297,6 +308,16 @@ storage.put_new(name, chunks())
 """
 
 
+ENDLESS_SWEEPS = """
+from vaultq_storage_fs.new_object import sweep
+from vaultq_storage_fs.tree import Tree
+tree = Tree(open_root(root))
+print("sweeping", flush=True)
+while True:
+    sweep(tree)
+"""
+
+
 def elsewhere(root: Path, name: str, code: str, *, named: bool = False) -> subprocess.Popen[str]:
     """Start a process that opens the storage, then runs `code`."""
     opening = f"""
@@ -304,7 +325,8 @@ import pathlib, resource, signal
 from vaultq_core.spi.testing.storage_contract import new_name
 from vaultq_storage_fs.root import open_root
 from vaultq_storage_fs.storage import FsStorage
-storage = FsStorage(open_root(pathlib.Path({str(root)!r})), unnamed={not named})
+root = pathlib.Path({str(root)!r})
+storage = FsStorage(open_root(root), unnamed={not named})
 name = {name!r}
 """
     return subprocess.Popen(

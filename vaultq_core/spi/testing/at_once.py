@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+START_SECONDS = 60.0
+
 
 def in_threads(count: int, act: Callable[[int], T]) -> list[T]:
     """Call `act(0)`, `act(1)`, … in `count` threads that start together; returns the results in that order."""
@@ -24,7 +26,8 @@ def in_threads(count: int, act: Callable[[int], T]) -> list[T]:
 
 
 def in_processes(act: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> list[T]:
-    """Call `act(*each)` in a fresh process each; nothing is inherited, as after an exec."""
+    """Call `act(*each)` in as many fresh processes, which start together and inherit nothing, as after an exec."""
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(arguments), mp_context=fresh) as pool:
+    start = fresh.Barrier(len(arguments))
+    with ProcessPoolExecutor(len(arguments), fresh, initializer=start.wait, initargs=(START_SECONDS,)) as pool:
         return [each.result() for each in [pool.submit(act, *each) for each in arguments]]
