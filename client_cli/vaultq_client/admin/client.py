@@ -14,7 +14,7 @@ import msgspec
 from vaultq_client.admin.home import AdminHome
 from vaultq_client.tls import client_context
 from vaultq_client.transport import Body, Transport, decode_body
-from vaultq_core.errors import Conflict, Malformed, NotFound
+from vaultq_core.errors import CannotConnect, Conflict, Malformed, NotFound, Unavailable
 from vaultq_core.wire import paths
 from vaultq_core.wire.api import (
     Change,
@@ -33,6 +33,8 @@ from vaultq_core.wire.limits import KIB, PAGE_ITEMS
 
 ANSWER_BYTES = 16 * KIB
 PAGE_BYTES = PAGE_ITEMS * 10 * KIB  # an entry of the log has 8 KiB at most
+
+_LOOK_FIRST = "The change may have been made all the same. Look first: vaultq-admin doctors list"
 
 T = TypeVar("T")
 
@@ -122,7 +124,12 @@ class AdminClient:
 
     def _change(self, path: str, kind: type[T], body: msgspec.Struct | None = None) -> T:
         content = Body.of(b"", "application/json") if body is None else Body.json(body)
-        return decode_body(self._transport.upload(path, content, limit=ANSWER_BYTES), kind)
+        try:
+            return decode_body(self._transport.send_once("POST", path, content, limit=ANSWER_BYTES), kind)
+        except CannotConnect:
+            raise  # no vault was reached
+        except Unavailable as error:
+            raise type(error)(str(error), remedy=_LOOK_FIRST, retry_after=error.retry_after) from None
 
 
 def connect(home: AdminHome, passphrase: str) -> AdminClient:

@@ -74,9 +74,10 @@ def test_a_revocation_carries_since_when_the_key_may_be_in_other_hands(
 def test_a_change_whose_answer_was_lost_is_not_sent_again(admin: AdminClient, listener: AdminListener) -> None:
     listener.answers["POST /v1/doctors"] = None
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         admin.add_doctor("Dr. Ada Lovelace")
 
+    assert "may have been made" in caught.value.remedy
     assert listener.requests() == ["POST /v1/doctors"]
 
 
