@@ -88,6 +88,14 @@ def verify_checkpoint(note: str, keys: LogKeys) -> Checkpoint:
     return Checkpoint(body.size, body.root, time)
 
 
+def cosignature(note: str, keys: LogKeys) -> tuple[bytes, bytes]:
+    """Return a checkpoint's ML-DSA-44 cosignature and what it covers, unverified. Raises Malformed, NotVerified."""
+    signed = decode_note(note)
+    stamped = _signature(signed, keys.origin, _key_id(keys.origin, _MLDSA44_TYPE, keys.mldsa44), 3)
+    time = int.from_bytes(stamped[:_TIMESTAMP_BYTES], "big")
+    return stamped[_TIMESTAMP_BYTES:], _cosigned_message(decode_checkpoint_body(signed.text), time)
+
+
 def _verify_ed25519(signed: SignedNote, keys: LogKeys) -> None:
     signature = _signature(signed, keys.origin, _key_id(keys.origin, _ED25519_TYPE, keys.ed25519), 2)
     try:

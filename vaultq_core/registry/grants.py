@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, or_
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from vaultq_core.errors import Conflict, RecordDamaged
 from vaultq_core.registry.row_auth import RowAuth
@@ -74,6 +74,15 @@ class Grants:
         """Return at most `limit` grants in force of a doctor, by id from the one after `after`."""
         where = (grants.c.doctor == doctor, grants.c.id > after, *_holds(now))
         return self._rows.page(tx, *where, order=grants.c.id, limit=limit)
+
+    def patients_of(self, tx: Connection, doctor: str, now: int, *, after: str = "", limit: int) -> tuple[str, ...]:
+        """Return at most `limit` ids of patients on whom a doctor has grants in force, from the one after `after`.
+
+        Not authenticated: whether a grant counts is for `in_force` and `chain` to say.
+        """
+        where = (grants.c.doctor == doctor, grants.c.patient > after, *_holds(now))
+        found = select(grants.c.patient).where(*where).distinct().order_by(grants.c.patient).limit(limit)
+        return tuple(tx.execute(found).scalars())
 
     def end(self, tx: Connection, grant: str, *, by: str, now: int) -> Grant:
         """End a grant for good. Raises NotFound, or Conflict when it ended before."""

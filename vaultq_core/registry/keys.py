@@ -78,6 +78,10 @@ class KemKeys:
         columns = tables.kem_keys.c
         return self._rows.every(tx, columns.wrapped_seed.is_not(None), columns.destroy_after <= now, order=columns.id)
 
+    def keep_until(self, tx: Connection, key: str, destroy_after: int) -> KemKeyRow:
+        """Put off a key's destruction: a newer statement names it too. Raises NotFound."""
+        return self._rows.change(tx, self.get(tx, key), destroy_after=destroy_after)
+
     def destroy(self, tx: Connection, key: str) -> None:
         """Delete the wrapped seed; the public half stays. Raises NotFound when it is gone already."""
         row = self.get(tx, key)

@@ -39,6 +39,10 @@ class Connections:
         finally:
             self._open.discard(connection)
 
+    def certificates(self) -> set[str]:
+        """Return the client certificates (SHA-256, hex) of all open connections."""
+        return {one.certificate for one in self._open if one.certificate is not None}
+
     def abort_connections(self, ends: Callable[[str], bool]) -> int:
         """End every connection whose client certificate (SHA-256, hex) `ends` names; return how many.
 

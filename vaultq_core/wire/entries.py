@@ -119,6 +119,12 @@ class AccessRefused(_Entry, tag="access-refused", frozen=True, kw_only=True):
     operation: Line
 
 
+class SearchRefused(_Entry, tag="search-refused", frozen=True, kw_only=True):
+    """A doctor searched for a record number that nobody has, or on whom they hold no grant."""
+
+    doctor: DoctorId
+
+
 LogEntry = Union[  # noqa: UP007 - the names read better in a column
     VaultCreated,
     StatementPublished,
@@ -132,4 +138,5 @@ LogEntry = Union[  # noqa: UP007 - the names read better in a column
     RecordStored,
     RecordRead,
     AccessRefused,
+    SearchRefused,
 ]

@@ -55,3 +55,4 @@ PROBLEM_BYTES = 16 * KIB  # an RFC 9457 body
 VAULT_INFO_BYTES = 16 * MIB  # certificates and CRLs of one vault
 PAGE_ITEMS = 500  # rows of one page of a listing
 GRANT_CHAIN = 16  # grants from the founder to the reader
+SIGNED_GRANT_BYTES = 128 * KIB  # statement, signatures and certificates, in base64

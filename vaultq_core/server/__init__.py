@@ -1,0 +1,1 @@
+"""The vault's server: three listeners, the services behind them, and what holds them together."""

@@ -1,0 +1,126 @@
+"""`vaultq-server`: init, serve, status; for operators (docs/operations.md)."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaultq_core.errors import ConfigInvalid, VaultQError
+from vaultq_core.private_files import read_private
+from vaultq_core.server.bootstrap import InitChoices, initialise, plugin_section, secret_of
+from vaultq_core.server.config import load_config
+from vaultq_core.server.listeners import address_of, bind_listener
+from vaultq_core.server.logs import configure_logs
+from vaultq_core.server.node import Node
+from vaultq_core.server.plugins import select_keystore, select_storage
+from vaultq_core.server.state import describe_vault
+from vaultq_core.server.supervisor import supervise
+from vaultq_core.spi.secrets import SECRET_BYTES
+
+PASSPHRASE_CHARS = 12
+
+app = typer.Typer(
+    name="vaultq-server",
+    help="A post-quantum vault for medical records: the server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+
+
+@app.command(epilog="Example: vaultq-server init --config /etc/vaultq/vaultq.toml --admin 'Grace Hopper'")
+def init(
+    admin: Annotated[str, typer.Option(help="Name of the first administrator.")],
+    config: ConfigOption = Path("vaultq.toml"),
+    hospital: Annotated[str, typer.Option(help="Name in the roots' certificates.")] = "Hospital",
+    recovery_key_file: Annotated[
+        Path | None, typer.Option(help="Write the recovery key to this new file (mode 0600) instead of the terminal.")
+    ] = None,
+    admin_passphrase_file: Annotated[
+        Path | None, typer.Option(help="Read the passphrase for the administrator's key from this file.")
+    ] = None,
+) -> None:
+    """Make a new vault: keys, both roots, issuing CAs, registry, and the first administrator.
+
+    Writes a commented configuration first where there is none.
+    """
+    passphrase = _new_passphrase("passphrase for the administrator's key", admin_passphrase_file)
+    created = initialise(config, InitChoices(admin, hospital, recovery_key_file, passphrase), _prompt())
+    typer.echo("\n".join(created.lines()))
+
+
+@app.command(epilog="Example: vaultq-server serve --config /etc/vaultq/vaultq.toml")
+def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
+    """Serve the vault on its three listeners until SIGTERM, which lets running requests finish.
+
+    SIGHUP reloads certificates and revocation lists. Standard error carries JSON log lines.
+    """
+    settings = load_config(config)
+    configure_logs(settings.server.log_level)
+    keystore = select_keystore(plugin_section(settings.keystore.name, settings.keystore.settings))
+    storage = select_storage(plugin_section(settings.storage.name, settings.storage.settings))
+    # Asked for once, before the fork: a worker that is replaced later finds nobody at the terminal.
+    secrets = [secret_of(each.secret_request, _prompt()) for each in (keystore, storage)]
+    sockets = {name: bind_listener(name, address) for name, address in settings.listeners.items()}
+    node = Node(settings, sockets, lambda: keystore.open(lambda: secrets[0]), lambda: storage.open(lambda: secrets[1]))
+
+    def ready() -> None:
+        for name, listening in sockets.items():
+            typer.echo(f"{name} https://{address_of(listening)}")
+        typer.echo("ready")
+        sys.stdout.flush()
+
+    status = supervise(
+        node.run_worker, workers=settings.server.workers, drain_seconds=settings.server.drain_seconds, ready=ready
+    )
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: vaultq-server status --json")
+def status(
+    config: ConfigOption = Path("vaultq.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what this vault holds, from its registry; opens no key."""
+    facts = describe_vault(load_config(config))
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        typer.echo(f"{name.replace('_', ' '):{width}}  {value}")
+
+
+def main() -> None:
+    """Run the command; an error is two lines on standard error and an exit status (docs/errors.md)."""
+    try:
+        app()
+    except VaultQError as error:
+        typer.echo(f"vaultq-server: {error} [{error.code}]", err=True)
+        typer.echo(f"  {error.remedy}", err=True)
+        sys.exit(error.exit_status)
+
+
+def _prompt() -> Callable[[str], str] | None:
+    return getpass.getpass if sys.stdin.isatty() else None
+
+
+def _new_passphrase(label: str, file: Path | None) -> bytes:
+    if file is not None:
+        passphrase = read_private(file, SECRET_BYTES).removesuffix(b"\n")
+    elif sys.stdin.isatty():
+        passphrase = getpass.getpass(f"New {label}: ").encode()
+        if getpass.getpass("Once more: ").encode() != passphrase:
+            raise ConfigInvalid("the two passphrases differ", remedy="Run the command again.")
+    else:
+        raise ConfigInvalid(f"there is no terminal to ask for the {label}", remedy="Use --admin-passphrase-file.")
+    if len(passphrase) < PASSPHRASE_CHARS:
+        raise ConfigInvalid(f"the {label} is too short", remedy=f"Use at least {PASSPHRASE_CHARS} characters.")
+    return passphrase

@@ -1,0 +1,53 @@
+"""One worker of a node, from an opened vault to its end; the parent only prepares it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from vaultq_core.crypto.fingerprints import sha256_hex
+from vaultq_core.server.composition import compose
+from vaultq_core.server.config import Config
+from vaultq_core.server.listeners import address_of
+from vaultq_core.server.opening import open_desk
+from vaultq_core.server.services.desk import Desk
+from vaultq_core.server.services.doctors import Addresses
+from vaultq_core.server.serving import Serving
+from vaultq_core.server.worker import Worker
+from vaultq_core.spi.keystore import Keystore
+from vaultq_core.spi.storage import Storage
+
+
+class Node:
+    """What the parent prepares, and each worker runs after the fork."""
+
+    def __init__(
+        self,
+        config: Config,
+        sockets: Mapping[str, socket.socket],
+        open_keystore: Callable[[], Keystore],
+        open_storage: Callable[[], Storage],
+    ) -> None:
+        self._config = config
+        self._sockets = sockets
+        self._open_keystore = open_keystore
+        self._open_storage = open_storage
+
+    async def run_worker(self, worker: Worker) -> None:
+        """Open the vault, serve until told to stop, drain, close. Raises VaultQError when it cannot start."""
+        with ExitStack() as stack:
+            desk = open_desk(self._config, self._open_keystore, self._open_storage, stack)
+            services = compose(desk, self._addresses(desk), f"{socket.gethostname()}/{worker.index}")
+            stack.callback(services.close)
+            await Serving(self._config, desk, services, self._sockets).run(worker)
+
+    def _addresses(self, desk: Desk) -> Addresses:
+        host, roots = self._config.vault.names[0], desk.keys.roots
+        ports = {each: address_of(listening).rpartition(":")[2] for each, listening in self._sockets.items()}
+        return Addresses(
+            enrolment=f"{host}:{ports['enrolment']}",
+            records=f"{host}:{ports['records']}",
+            hospital_root=sha256_hex(roots.hospital),
+            pq_root=sha256_hex(roots.pq),
+        )

@@ -1,0 +1,96 @@
+"""Revocation lists: made anew daily and at each revocation by the issuing CAs of both hierarchies."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vaultq_core.crypto.chains import Revocation
+from vaultq_core.crypto.issuing import Issuer
+from vaultq_core.crypto.revocation import RevokedCertificate, load_crl, sign_crl
+from vaultq_core.errors import Conflict
+from vaultq_core.registry.certificates import CertificateRow
+from vaultq_core.registry.crls import CrlRow
+from vaultq_core.registry.engine import reading, writing
+from vaultq_core.server.services.desk import Desk
+from vaultq_core.server.services.doctor_units import issuer_name
+
+RENEW_AFTER: Final = dt.timedelta(days=1)
+_TRIES: Final = 5
+
+
+class CrlPublisher:
+    """Signs and stores the CRLs of the four issuing CAs."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def publish(self) -> None:
+        """Sign all lists anew and tell the workers. Raises KeystoreUnavailable or RegistryUnavailable."""
+        for issuer in self.issuers():
+            self._publish(issuer)
+        with writing(self._desk.engine) as tx:
+            self._desk.rows.epoch.advance(tx)
+
+    def is_due(self) -> bool:
+        """Tell whether a list is missing or older than a day."""
+        latest = self._desk.seconds() - int(RENEW_AFTER.total_seconds())
+        with reading(self._desk.engine) as tx:
+            rows = [self._desk.rows.crls.find(tx, name(issuer)) for issuer in self.issuers()]
+        return any(row is None or row.this_update < latest for row in rows)
+
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Return the four issuing CAs."""
+        keys = self._desk.keys
+        return keys.pq, keys.doctors, keys.admins, keys.servers
+
+    def _publish(self, issuer: Issuer) -> None:
+        for _ in range(_TRIES):
+            with reading(self._desk.engine) as tx:
+                present = self._desk.rows.crls.find(tx, name(issuer))
+                revoked = self._desk.rows.certificates.revoked_by(tx, name(issuer))
+            # Signed outside of any transaction: the key may live in a token.
+            row = signed_crl(issuer, revoked, present.number + 1 if present else 1, self._desk.now())
+            try:
+                with writing(self._desk.engine) as tx:
+                    self._put(tx, row, len(revoked))
+                return
+            except Conflict:
+                continue  # another worker published meanwhile, perhaps without what we read
+        raise Conflict("the revocation lists change too fast", remedy="Try again; nothing was lost.")
+
+    def _put(self, tx: Connection, row: CrlRow, revoked: int) -> None:
+        if len(self._desk.rows.certificates.revoked_by(tx, row.issuer)) != revoked:
+            raise Conflict("a certificate was revoked meanwhile")
+        self._desk.rows.crls.put(tx, row)
+
+
+def name(issuer: Issuer) -> str:
+    """Return an issuing CA's name as it stands in rows."""
+    return issuer_name(issuer.certificate.subject)
+
+
+def signed_crl(issuer: Issuer, revoked: tuple[CertificateRow, ...], number: int, now: dt.datetime) -> CrlRow:
+    """Return the issuer's CRL over `revoked`."""
+    rows = (RevokedCertificate(int(each.serial, 16), _revocation(each)) for each in revoked)
+    data = sign_crl(issuer, rows, number=number, now=now)
+    crl = load_crl(data)
+    end = crl.next_update_utc or now
+    return CrlRow(
+        issuer=name(issuer),
+        number=number,
+        der=data,
+        this_update=int(now.timestamp()),
+        next_update=int(end.timestamp()),
+    )
+
+
+def _revocation(row: CertificateRow) -> Revocation:
+    since = row.compromised_since
+    return Revocation(_time(row.revoked_at or 0), None if since is None else _time(since))
+
+
+def _time(seconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -1,0 +1,144 @@
+"""A worker's listeners and what it does beside them: follow revocations, renew its certificate, maintain.
+
+The worker's TLS key is made in memory at its start and certified by the servers CA; no disk ever holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from vaultq_core.crypto.issuing import Issuer, issue_server
+from vaultq_core.crypto.revocation import load_crl
+from vaultq_core.errors import ConfigInvalid, Malformed, VaultQError
+from vaultq_core.registry.engine import reading
+from vaultq_core.server.asgi import App
+from vaultq_core.server.composition import Services
+from vaultq_core.server.config import Config
+from vaultq_core.server.listeners import Listener, serve_listeners
+from vaultq_core.server.logs import logger
+from vaultq_core.server.routes.admin import admin_app
+from vaultq_core.server.routes.enrolment import enrolment_app
+from vaultq_core.server.routes.records import records_app
+from vaultq_core.server.services import crls
+from vaultq_core.server.services.desk import Desk
+from vaultq_core.server.tls import ClientTrust, LiveContext, ServerIdentity, fresh_identity
+from vaultq_core.server.worker import Worker
+
+EPOCH_SECONDS: Final = 0.5
+CHECKPOINT_SECONDS: Final = 1.0
+MAINTENANCE_SECONDS: Final = 30.0
+TLS_SECONDS: Final = 3600.0
+RENEW_TLS_AFTER: Final = dt.timedelta(days=60)
+
+
+class Serving:
+    """Three listeners in one event loop."""
+
+    def __init__(
+        self, config: Config, desk: Desk, services: Services, sockets: Mapping[str, socket.socket]
+    ) -> None:
+        self._config = config
+        self._desk = desk
+        self._services = services
+        self._identity = self._fresh_identity()
+        self._trusted: dict[str, Issuer] = {"records": desk.keys.doctors, "admin": desk.keys.admins}
+        apps = {"records": records_app, "enrolment": enrolment_app, "admin": admin_app}
+        self._listeners = [
+            Listener(name, sockets[name], cast("App", app(services)), LiveContext(self._identity, self._trust(name)))
+            for name, app in apps.items()
+        ]
+        self._epoch = self._read_epoch()
+
+    async def run(self, worker: Worker) -> None:
+        """Serve until `worker.stop`, then drain. Raises when a listener fails."""
+        worker.on_reload = self._reload
+        await self._services.pools.short.run(self._services.maintenance.run)
+        jobs = [
+            asyncio.create_task(self._every(EPOCH_SECONDS, self._follow_epoch)),
+            asyncio.create_task(self._every(TLS_SECONDS, self._renew_tls)),
+            asyncio.create_task(self._every(MAINTENANCE_SECONDS, self._maintain)),
+            asyncio.create_task(self._every(CHECKPOINT_SECONDS, self._publish_checkpoint)),
+        ]
+        try:
+            await serve_listeners(
+                self._listeners,
+                limits=self._desk.limits,
+                drain_seconds=self._config.server.drain_seconds,
+                stop=worker.stop,
+                ready=worker.ready,
+            )
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            await asyncio.to_thread(self._services.maintenance.finish)
+
+    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        # A job that fails now is done again next time; what it guards fails closed meanwhile.
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await job()
+            except VaultQError as error:
+                logger("jobs").warning("job-failed", job=job.__name__, code=error.code, detail=str(error))
+
+    async def _follow_epoch(self) -> None:
+        epoch = await self._services.pools.short.run(self._read_epoch)
+        if epoch == self._epoch:
+            return
+        await self._services.pools.short.run(self._reload)
+        shown = {one for listener in self._listeners for one in listener.connections.certificates()}
+        ended = await self._services.pools.short.run(self._ended, shown)
+        for listener in self._listeners:
+            listener.connections.abort_connections(ended.__contains__)
+        self._epoch = epoch
+
+    async def _renew_tls(self) -> None:
+        if self._identity.chain[0].not_valid_before_utc + RENEW_TLS_AFTER < self._desk.now():
+            self._identity = await self._services.pools.short.run(self._fresh_identity)
+            await self._services.pools.short.run(self._reload)
+
+    async def _maintain(self) -> None:
+        await self._services.pools.short.run(self._services.maintenance.run)
+
+    async def _publish_checkpoint(self) -> None:
+        await self._services.pools.short.run(self._services.maintenance.publish_if_holder)
+
+    def _read_epoch(self) -> int:
+        with reading(self._desk.engine) as tx:
+            return self._desk.rows.epoch.value(tx)
+
+    def _ended(self, shown: set[str]) -> set[str]:
+        return {one for one in shown if not self._services.access.is_active(one)}
+
+    def _reload(self) -> None:
+        for listener in self._listeners:
+            listener.tls.swap(self._identity, self._trust(listener.name))
+
+    def _trust(self, listener: str) -> ClientTrust | None:
+        issuer = self._trusted.get(listener)
+        if issuer is None:
+            return None
+        with reading(self._desk.engine) as tx:
+            row = self._desk.rows.crls.find(tx, crls.name(issuer))
+        if row is None:
+            raise ConfigInvalid(f"the registry has no revocation list for the {listener} listener")
+        return ClientTrust(issuer.certificate, load_crl(row.der))
+
+    def _fresh_identity(self) -> ServerIdentity:
+        settings = self._config.vault
+        return fresh_identity(self._issue, settings.names, settings.addresses)
+
+    def _issue(self, request: x509.CertificateSigningRequest) -> Sequence[x509.Certificate]:
+        key, settings, servers = request.public_key(), self._config.vault, self._desk.keys.servers
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise Malformed("a server's key is on P-256")
+        leaf = issue_server(settings.names, settings.addresses, key, servers, self._desk.now())
+        return leaf, servers.certificate

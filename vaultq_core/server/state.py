@@ -1,0 +1,60 @@
+"""`vaultq-server status`: what the registry says of the vault, without opening a key."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import func, select
+
+from vaultq_core.errors import ConfigInvalid
+from vaultq_core.registry.engine import open_engine, reading
+from vaultq_core.registry.schema import schema_version
+from vaultq_core.registry.tables.log import log_head
+from vaultq_core.registry.tables.patients import patients, pending_records, records
+from vaultq_core.registry.tables.people import doctors
+from vaultq_core.registry.tables.vault import crls, vault, vault_statements
+from vaultq_core.server.config import Config
+
+Fact = str | int
+
+
+def describe_vault(config: Config) -> dict[str, Fact]:
+    """Return counts and ages by name; rows are not authenticated, since no key is opened.
+
+    Raises ConfigInvalid when there is no vault, RegistryUnavailable.
+    """
+    engine = open_engine(config.registry.url)
+    try:
+        schema = schema_version(engine)
+        if schema is None:
+            raise ConfigInvalid("there is no vault here yet", remedy="Run `vaultq-server init` first.")
+        with reading(engine) as tx:
+            counts = {table.name: tx.execute(select(func.count()).select_from(table)).scalar_one()
+                      for table in (doctors, patients, records, pending_records)}  # fmt: skip
+            found = tx.execute(select(vault.c.vault)).scalar_one_or_none()
+            version, ends = tx.execute(
+                select(vault_statements.c.version, vault_statements.c.not_after)
+                .order_by(vault_statements.c.version.desc())
+                .limit(1)
+            ).one_or_none() or (0, 0)
+            log_size = tx.execute(select(log_head.c.size)).scalar_one_or_none()
+            crl_ends = tx.execute(select(func.min(crls.c.next_update))).scalar_one_or_none()
+    finally:
+        engine.dispose()
+    return {
+        "vault": str(found),
+        "data_dir": str(config.data_dir),
+        "keystore": config.keystore.name,
+        "storage": config.storage.name,
+        "registry": engine.dialect.name,
+        "schema": schema,
+        "statement_version": version,
+        "statement_ends": _utc(ends),
+        "crls_end": _utc(crl_ends or 0),
+        "log_entries": log_size or 0,
+        **counts,
+    }
+
+
+def _utc(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
