@@ -25,7 +25,7 @@ IDLE_IN_TRANSACTION_SECONDS = 5  # PostgreSQL: a frozen node must not stall all 
 POOL_SIZE = 8
 POOL_OVERFLOW = 56  # with the pool, more than the threads of one worker
 
-_WRITES = "vaultq_writes"
+_BEGIN = "vaultq_begin"  # execution option: how a transaction of this connection begins in SQLite
 _GROUP_AND_OTHERS = 0o077
 
 
@@ -62,7 +62,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises Conflict for a broken constraint, RegistryUnavailable when the database does not answer.
     """
     with registry_border(), engine.connect() as tx:
-        writer = tx.execution_options(**{_WRITES: True})
+        writer = tx.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         with writer.begin():
             yield writer
 
@@ -76,8 +76,7 @@ def forget_deleted(engine: Engine) -> None:
     """
     if engine.dialect.name == "sqlite":
         with registry_border(), engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            _truncate_wal(connection)
+            _truncate_wal(connection.execution_options(**{_BEGIN: None}))
 
 
 def _parse(url: str) -> URL:
@@ -124,8 +123,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    begin = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    if begin is not None:  # SQLite truncates its log outside of transactions only
+        connection.exec_driver_sql(begin)
 
 
 def _postgresql_options() -> str:

@@ -21,7 +21,7 @@ def _checkpoints() -> None:
         "checkpoints",
         sa.Column("size", COUNT, autoincrement=False, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("size", name="pk_checkpoints"),
+        sa.PrimaryKeyConstraint("size", name=op.f("pk_checkpoints")),
     )
 
 
@@ -38,14 +38,14 @@ def _log_entries() -> None:
         sa.Column("entry", sa.LargeBinary(), nullable=False),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("checkpoint_size", COUNT, nullable=False),
-        sa.PrimaryKeyConstraint("log_index", name="pk_log_entries"),
+        sa.PrimaryKeyConstraint("log_index", name=op.f("pk_log_entries")),
     )
-    op.create_index("ix_log_entries_actor_log_index", "log_entries", ["actor", "log_index"])
-    op.create_index("ix_log_entries_kind_log_index", "log_entries", ["kind", "log_index"])
-    op.create_index("ix_log_entries_patient_log_index", "log_entries", ["patient", "log_index"])
-    op.create_index("ix_log_entries_record_log_index", "log_entries", ["record", "log_index"])
-    op.create_index("ix_log_entries_subject_log_index", "log_entries", ["subject", "log_index"])
-    op.create_index("ix_log_entries_time", "log_entries", ["time"])
+    op.create_index(op.f("ix_log_entries_actor_log_index"), "log_entries", ["actor", "log_index"])
+    op.create_index(op.f("ix_log_entries_kind_log_index"), "log_entries", ["kind", "log_index"])
+    op.create_index(op.f("ix_log_entries_patient_log_index"), "log_entries", ["patient", "log_index"])
+    op.create_index(op.f("ix_log_entries_record_log_index"), "log_entries", ["record", "log_index"])
+    op.create_index(op.f("ix_log_entries_subject_log_index"), "log_entries", ["subject", "log_index"])
+    op.create_index(op.f("ix_log_entries_time"), "log_entries", ["time"])
 
 
 def _log_head() -> None:
@@ -58,8 +58,8 @@ def _log_head() -> None:
         sa.Column("time", sa.BigInteger(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_log_head_only_row"),
-        sa.PrimaryKeyConstraint("id", name="pk_log_head"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_log_head_only_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_head")),
     )
 
 
@@ -69,5 +69,5 @@ def _tree_nodes() -> None:
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("node_index", COUNT, autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("level", "node_index", name="pk_tree_nodes"),
+        sa.PrimaryKeyConstraint("level", "node_index", name=op.f("pk_tree_nodes")),
     )

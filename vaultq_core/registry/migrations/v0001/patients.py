@@ -24,9 +24,9 @@ def _pending_records() -> None:
         sa.Column("record", sa.String(length=36), nullable=False),
         sa.Column("patient", sa.String(length=36), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("object_name", name="pk_pending_records"),
+        sa.PrimaryKeyConstraint("object_name", name=op.f("pk_pending_records")),
     )
-    op.create_index("ix_pending_records_created", "pending_records", ["created"])
+    op.create_index(op.f("ix_pending_records_created"), "pending_records", ["created"])
 
 
 def _patients() -> None:
@@ -42,10 +42,10 @@ def _patients() -> None:
         sa.Column("record_counter", COUNT, nullable=False),
         sa.Column("erased_at", sa.BigInteger(), nullable=True),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
-        sa.ForeignKeyConstraint(["founder"], ["doctors.id"], name="fk_patients_founder"),
-        sa.PrimaryKeyConstraint("id", name="pk_patients"),
+        sa.ForeignKeyConstraint(["founder"], ["doctors.id"], name=op.f("fk_patients_founder")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patients")),
     )
-    op.create_index("ix_patients_key_version", "patients", ["key_version"])
+    op.create_index(op.f("ix_patients_key_version"), "patients", ["key_version"])
 
 
 def _grants() -> None:
@@ -62,15 +62,15 @@ def _grants() -> None:
         sa.Column("ended_by", sa.String(length=36), nullable=True),
         sa.Column("log_index", COUNT, nullable=False),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
-        sa.CheckConstraint("role IN ('read', 'write', 'own')", name="ck_grants_role"),
-        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name="fk_grants_doctor"),
-        sa.ForeignKeyConstraint(["parent"], ["grants.id"], name="fk_grants_parent"),
-        sa.ForeignKeyConstraint(["patient"], ["patients.id"], name="fk_grants_patient"),
-        sa.PrimaryKeyConstraint("id", name="pk_grants"),
+        sa.CheckConstraint("role IN ('read', 'write', 'own')", name=op.f("ck_grants_role")),
+        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name=op.f("fk_grants_doctor")),
+        sa.ForeignKeyConstraint(["parent"], ["grants.id"], name=op.f("fk_grants_parent")),
+        sa.ForeignKeyConstraint(["patient"], ["patients.id"], name=op.f("fk_grants_patient")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_grants")),
     )
-    op.create_index("ix_grants_doctor_id", "grants", ["doctor", "id"])
-    op.create_index("ix_grants_parent", "grants", ["parent"])
-    op.create_index("ix_grants_patient_doctor", "grants", ["patient", "doctor"])
+    op.create_index(op.f("ix_grants_doctor_id"), "grants", ["doctor", "id"])
+    op.create_index(op.f("ix_grants_parent"), "grants", ["parent"])
+    op.create_index(op.f("ix_grants_patient_doctor"), "grants", ["patient", "doctor"])
 
 
 def _record_numbers() -> None:
@@ -78,10 +78,10 @@ def _record_numbers() -> None:
         "record_numbers",
         sa.Column("blind_index", sa.String(length=64), nullable=False),
         sa.Column("patient", sa.String(length=36), nullable=False),
-        sa.ForeignKeyConstraint(["patient"], ["patients.id"], name="fk_record_numbers_patient"),
-        sa.PrimaryKeyConstraint("blind_index", name="pk_record_numbers"),
+        sa.ForeignKeyConstraint(["patient"], ["patients.id"], name=op.f("fk_record_numbers_patient")),
+        sa.PrimaryKeyConstraint("blind_index", name=op.f("pk_record_numbers")),
     )
-    op.create_index("ix_record_numbers_patient", "record_numbers", ["patient"])
+    op.create_index(op.f("ix_record_numbers_patient"), "record_numbers", ["patient"])
 
 
 def _records() -> None:
@@ -103,15 +103,15 @@ def _records() -> None:
         sa.Column("stored_at", sa.BigInteger(), nullable=False),
         sa.Column("damaged_at", sa.BigInteger(), nullable=True),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
-        sa.ForeignKeyConstraint(["author"], ["doctors.id"], name="fk_records_author"),
-        sa.ForeignKeyConstraint(["patient"], ["patients.id"], name="fk_records_patient"),
-        sa.ForeignKeyConstraint(["replaced_by"], ["records.id"], name="fk_records_replaced_by"),
-        sa.ForeignKeyConstraint(["replaces"], ["records.id"], name="fk_records_replaces"),
-        sa.PrimaryKeyConstraint("id", name="pk_records"),
-        sa.UniqueConstraint("log_index", name="uq_records_log_index"),
-        sa.UniqueConstraint("object_name", name="uq_records_object_name"),
-        sa.UniqueConstraint("patient", "counter", name="uq_records_patient_counter"),
-        sa.UniqueConstraint("replaced_by", name="uq_records_replaced_by"),
-        sa.UniqueConstraint("replaces", name="uq_records_replaces"),
+        sa.ForeignKeyConstraint(["author"], ["doctors.id"], name=op.f("fk_records_author")),
+        sa.ForeignKeyConstraint(["patient"], ["patients.id"], name=op.f("fk_records_patient")),
+        sa.ForeignKeyConstraint(["replaced_by"], ["records.id"], name=op.f("fk_records_replaced_by")),
+        sa.ForeignKeyConstraint(["replaces"], ["records.id"], name=op.f("fk_records_replaces")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
+        sa.UniqueConstraint("log_index", name=op.f("uq_records_log_index")),
+        sa.UniqueConstraint("object_name", name=op.f("uq_records_object_name")),
+        sa.UniqueConstraint("patient", "counter", name=op.f("uq_records_patient_counter")),
+        sa.UniqueConstraint("replaced_by", name=op.f("uq_records_replaced_by")),
+        sa.UniqueConstraint("replaces", name=op.f("uq_records_replaces")),
     )
-    op.create_index("ix_records_author_log_index", "records", ["author", "log_index"])
+    op.create_index(op.f("ix_records_author_log_index"), "records", ["author", "log_index"])

@@ -26,8 +26,8 @@ def _administrators() -> None:
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
-        sa.CheckConstraint("status IN ('active', 'revoked')", name="ck_administrators_status"),
-        sa.PrimaryKeyConstraint("id", name="pk_administrators"),
+        sa.CheckConstraint("status IN ('active', 'revoked')", name=op.f("ck_administrators_status")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_administrators")),
     )
 
 
@@ -50,14 +50,14 @@ def _certificates() -> None:
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
         sa.CheckConstraint(
             "role IN ('doctor-signing', 'doctor-tls', 'admin-tls', 'server-tls', 'issuing')",
-            name="ck_certificates_role",
+            name=op.f("ck_certificates_role"),
         ),
-        sa.CheckConstraint("status IN ('active', 'revoked')", name="ck_certificates_status"),
-        sa.PrimaryKeyConstraint("sha256", name="pk_certificates"),
-        sa.UniqueConstraint("issuer", "serial", name="uq_certificates_issuer_serial"),
+        sa.CheckConstraint("status IN ('active', 'revoked')", name=op.f("ck_certificates_status")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_certificates")),
+        sa.UniqueConstraint("issuer", "serial", name=op.f("uq_certificates_issuer_serial")),
     )
-    op.create_index("ix_certificates_issuer_status", "certificates", ["issuer", "status"])
-    op.create_index("ix_certificates_owner_role", "certificates", ["owner", "role"])
+    op.create_index(op.f("ix_certificates_issuer_status"), "certificates", ["issuer", "status"])
+    op.create_index(op.f("ix_certificates_owner_role"), "certificates", ["owner", "role"])
 
 
 def _doctors() -> None:
@@ -69,11 +69,11 @@ def _doctors() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
         sa.CheckConstraint(
-            "status IN ('provisioned', 'pending', 'active', 'revoked', 'rejected')", name="ck_doctors_status"
+            "status IN ('provisioned', 'pending', 'active', 'revoked', 'rejected')", name=op.f("ck_doctors_status")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_doctors"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_doctors")),
     )
-    op.create_index("ix_doctors_status_id", "doctors", ["status", "id"])
+    op.create_index(op.f("ix_doctors_status_id"), "doctors", ["status", "id"])
 
 
 def _enrolled_keys() -> None:
@@ -84,16 +84,18 @@ def _enrolled_keys() -> None:
         sa.Column("signing_certificate", sa.String(length=64), nullable=False),
         sa.Column("tls_certificate", sa.String(length=64), nullable=False),
         sa.Column("issued_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name="fk_enrolled_keys_doctor"),
+        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name=op.f("fk_enrolled_keys_doctor")),
         sa.ForeignKeyConstraint(
-            ["signing_certificate"], ["certificates.sha256"], name="fk_enrolled_keys_signing_certificate"
+            ["signing_certificate"], ["certificates.sha256"], name=op.f("fk_enrolled_keys_signing_certificate")
         ),
-        sa.ForeignKeyConstraint(["tls_certificate"], ["certificates.sha256"], name="fk_enrolled_keys_tls_certificate"),
-        sa.PrimaryKeyConstraint("signing_key_hash", name="pk_enrolled_keys"),
-        sa.UniqueConstraint("signing_certificate", name="uq_enrolled_keys_signing_certificate"),
-        sa.UniqueConstraint("tls_certificate", name="uq_enrolled_keys_tls_certificate"),
+        sa.ForeignKeyConstraint(
+            ["tls_certificate"], ["certificates.sha256"], name=op.f("fk_enrolled_keys_tls_certificate")
+        ),
+        sa.PrimaryKeyConstraint("signing_key_hash", name=op.f("pk_enrolled_keys")),
+        sa.UniqueConstraint("signing_certificate", name=op.f("uq_enrolled_keys_signing_certificate")),
+        sa.UniqueConstraint("tls_certificate", name=op.f("uq_enrolled_keys_tls_certificate")),
     )
-    op.create_index("ix_enrolled_keys_doctor", "enrolled_keys", ["doctor"])
+    op.create_index(op.f("ix_enrolled_keys_doctor"), "enrolled_keys", ["doctor"])
 
 
 def _enrolments() -> None:
@@ -112,12 +114,12 @@ def _enrolments() -> None:
         sa.Column("decided_at", sa.BigInteger(), nullable=True),
         sa.Column("decided_by", sa.String(length=36), nullable=True),
         sa.Column("log_index", COUNT, nullable=True),
-        sa.CheckConstraint("state IN ('open', 'pending', 'issued', 'rejected')", name="ck_enrolments_state"),
-        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name="fk_enrolments_doctor"),
-        sa.PrimaryKeyConstraint("secret_hash", name="pk_enrolments"),
+        sa.CheckConstraint("state IN ('open', 'pending', 'issued', 'rejected')", name=op.f("ck_enrolments_state")),
+        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name=op.f("fk_enrolments_doctor")),
+        sa.PrimaryKeyConstraint("secret_hash", name=op.f("pk_enrolments")),
     )
-    op.create_index("ix_enrolments_doctor_state", "enrolments", ["doctor", "state"])
-    op.create_index("ix_enrolments_state_doctor", "enrolments", ["state", "doctor"])
+    op.create_index(op.f("ix_enrolments_doctor_state"), "enrolments", ["doctor", "state"])
+    op.create_index(op.f("ix_enrolments_state_doctor"), "enrolments", ["state", "doctor"])
 
 
 def _one_time_passwords() -> None:
@@ -128,6 +130,6 @@ def _one_time_passwords() -> None:
         sa.Column("expires", sa.BigInteger(), nullable=False),
         sa.Column("attempts_left", COUNT, nullable=False),
         sa.Column("spent_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name="fk_one_time_passwords_doctor"),
-        sa.PrimaryKeyConstraint("doctor", name="pk_one_time_passwords"),
+        sa.ForeignKeyConstraint(["doctor"], ["doctors.id"], name=op.f("fk_one_time_passwords_doctor")),
+        sa.PrimaryKeyConstraint("doctor", name=op.f("pk_one_time_passwords")),
     )

@@ -29,7 +29,7 @@ def _crls() -> None:
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.Column("this_update", sa.BigInteger(), nullable=False),
         sa.Column("next_update", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("issuer", name="pk_crls"),
+        sa.PrimaryKeyConstraint("issuer", name=op.f("pk_crls")),
     )
 
 
@@ -38,8 +38,8 @@ def _epoch() -> None:
         "epoch",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("value", COUNT, nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_epoch_only_row"),
-        sa.PrimaryKeyConstraint("id", name="pk_epoch"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_epoch_only_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_epoch")),
     )
 
 
@@ -49,8 +49,8 @@ def _issuing_cas() -> None:
         sa.Column("role", sa.String(length=32), nullable=False),
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("role IN ('pq', 'doctors', 'admins', 'servers')", name="ck_issuing_cas_role"),
-        sa.PrimaryKeyConstraint("role", name="pk_issuing_cas"),
+        sa.CheckConstraint("role IN ('pq', 'doctors', 'admins', 'servers')", name=op.f("ck_issuing_cas_role")),
+        sa.PrimaryKeyConstraint("role", name=op.f("pk_issuing_cas")),
     )
 
 
@@ -62,7 +62,7 @@ def _kem_keys() -> None:
         sa.Column("wrapped_seed", sa.LargeBinary(), nullable=True),
         sa.Column("key_id", sa.String(length=255), nullable=False),
         sa.Column("destroy_after", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_kem_keys"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_kem_keys")),
     )
 
 
@@ -72,7 +72,7 @@ def _leases() -> None:
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("holder", sa.String(length=255), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_leases"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
 
 
@@ -82,7 +82,7 @@ def _rate_counters() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("window_start", sa.BigInteger(), nullable=False),
         sa.Column("hits", COUNT, nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_rate_counters"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_rate_counters")),
     )
 
 
@@ -92,7 +92,7 @@ def _sealed_keys() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("key_id", sa.String(length=255), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_sealed_keys"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_sealed_keys")),
     )
 
 
@@ -107,8 +107,8 @@ def _vault() -> None:
         sa.Column("hospital_root", sa.LargeBinary(), nullable=False),
         sa.Column("pq_root", sa.LargeBinary(), nullable=False),
         sa.Column("mac", sa.LargeBinary(length=32), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_vault_only_row"),
-        sa.PrimaryKeyConstraint("id", name="pk_vault"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_vault_only_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vault")),
     )
 
 
@@ -119,5 +119,5 @@ def _vault_statements() -> None:
         sa.Column("statement", sa.LargeBinary(), nullable=False),
         sa.Column("not_after", sa.BigInteger(), nullable=False),
         sa.Column("kem_key", sa.String(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("version", name="pk_vault_statements"),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_vault_statements")),
     )
