@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -86,7 +87,8 @@ class Enrolment:
     """One enrolment on its way; `begin` and `resume` make it."""
 
     def __init__(self, home: Home, stored: StoredEnrolment, passphrase: str, now: Clock) -> None:
-        self._home, self._stored, self._passphrase, self._now = home, stored, passphrase, now
+        self.home = home
+        self._stored, self._passphrase, self._now = stored, passphrase, now
         roots = stored.roots
         self._anchors = TrustAnchors(load_certificate(roots.hospital), load_certificate(roots.pq))
         self._transport = Transport(stored.enrolment_address, client_context(self._anchors.hospital))
@@ -109,7 +111,7 @@ class Enrolment:
     def state(self) -> EnrolmentState:
         """Return where the enrolment stands; hand the request over if the vault does not have it yet."""
         path = f"{paths.ENROLMENTS}/{self.doctor}"
-        bearer = self._stored.secret.hex()
+        bearer = urlsafe_b64encode(self._stored.secret).decode()
         state = decode_body(self._transport.get(path, limit=SIGNED_MANIFEST_BYTES, bearer=bearer), EnrolmentState)
         if state.state != "open":
             return state
@@ -128,7 +130,7 @@ class Enrolment:
             except Unavailable:
                 state = EnrolmentState(state="pending")
             if state.state == "rejected":
-                self._home.enrolment.unlink(missing_ok=True)
+                self.home.enrolment.unlink(missing_ok=True)
                 raise IdentityInvalid(
                     "the administrator has rejected this enrolment",
                     remedy="The words differed, or it was a mistake: ask for a new one-time password and enrol again.",
@@ -139,7 +141,7 @@ class Enrolment:
 
     def finish(self, certificates: CertificatePair) -> Identity:
         """Verify the issued certificates and keep the identity. Raises NotVerified, and keeps nothing then."""
-        view = _verified_view(self._transport, self._anchors, self._home, self._now())
+        view = _verified_view(self._transport, self._anchors, self.home, self._now())
         keys = keys_from_bytes(self._stored.keys)
         doctor = verify_issued(certificates, view, keys, self.doctor, self._now())
         identity = Identity(
@@ -151,9 +153,9 @@ class Enrolment:
             keys=keys,
             outbox_key=secrets.token_bytes(32),
         )
-        _keep_roots(self._home, self._anchors)
-        store_identity(self._home, identity, self._passphrase)
-        self._home.enrolment.unlink(missing_ok=True)
+        _keep_roots(self.home, self._anchors)
+        store_identity(self.home, identity, self._passphrase)
+        self.home.enrolment.unlink(missing_ok=True)
         return identity
 
     def close(self) -> None:
@@ -167,8 +169,8 @@ def begin(home: Home, application: Application, passphrase: str, now: Clock) -> 
     Raises NotVerified for other roots than the pinned ones, WrongPassword, Conflict when this home has
     an identity or an unfinished enrolment already.
     """
-    _require_room(home)
     home.prepare()
+    require_room(home)
     anchors = fetch_pinned_roots(application.enrolment_address, application.pins)
     with Transport(application.enrolment_address, client_context(anchors.hospital)) as transport:
         view = _verified_view(transport, anchors, home, now())
@@ -184,6 +186,21 @@ def resume(home: Home, passphrase: str, now: Clock) -> Enrolment:
     """Go on with an enrolment that was begun. Raises IdentityInvalid without one, WrongPassphrase."""
     data = box.unseal(read_sealed(home.enrolment), passphrase, label=LABEL)
     return Enrolment(home, canonical.decode(data, StoredEnrolment, limit=box.BOX_BYTES), passphrase, now)
+
+
+def require_room(home: Home) -> Home:
+    """Return `home` if it holds neither an identity nor an unfinished enrolment. Raises Conflict."""
+    if home.identity.exists():
+        raise Conflict(
+            f"{home.identity} holds an identity already",
+            remedy="Enrol with another --home, or move the file to a safe place first.",
+        )
+    if home.enrolment.exists():
+        raise Conflict(
+            f"{home.enrolment} is an enrolment that is not finished",
+            remedy="Run `vaultq enroll` without arguments to go on with it, or add --restart to give it up.",
+        )
+    return home
 
 
 def fetch_pinned_roots(address: str, pins: Pins) -> TrustAnchors:
@@ -232,19 +249,6 @@ def _prove(application: Application, opened: EnrolmentOpened, view: VaultView) -
         keys=keys_to_bytes(keys),
         request=make_enrolment(view.info.vault, application.doctor, opened.nonce, keys),
     )
-
-
-def _require_room(home: Home) -> None:
-    if home.identity.exists():
-        raise Conflict(
-            f"{home.identity} holds an identity already",
-            remedy="Enrol with another --home, or move the file to a safe place first.",
-        )
-    if home.enrolment.exists():
-        raise Conflict(
-            f"{home.enrolment} is an enrolment that is not finished",
-            remedy="Run `vaultq enroll` without a doctor's id to go on with it, or add --restart to give it up.",
-        )
 
 
 def _keep_roots(home: Home, anchors: TrustAnchors) -> None:

@@ -1,8 +1,9 @@
 """The directory of one doctor's client: what lies where. All of it belongs to one user alone.
 
-    identity.vaultq     the sealed identity          enrolment.vaultq   one that is not finished
-    outbox/             uploads without a receipt    seen-<vault>.json  the newest of the vault that was seen
-    hospital_root_ca.pem, hospital_pq_root.pem       the pinned roots, for `vaultq verify`
+- identity.vaultq: the sealed identity; enrolment.vaultq: one that is not finished
+- outbox/: uploads without a receipt
+- seen-<vault>.json: the newest of the vault that was seen
+- hospital_root_ca.pem, hospital_pq_root.pem: the pinned roots, for `vaultq verify`
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Home:
         return self.path / "enrolment.vaultq"
 
     def seen(self, vault: str) -> Path:
-        """What was seen of the vault of this id."""
+        """Return where it is kept what was seen of the vault of this id."""
         return self.path / f"seen-{vault[:16]}.json"
 
     @property
@@ -61,7 +62,7 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time read and replace what was seen. Waits; raises InsecureFile, NotFound or Unavailable."""
+        """Let one process at a time read and replace what was seen. Raises InsecureFile, NotFound or Unavailable."""
         lock = self.path / "seen.lock"
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with file_errors(lock), private_directory(self.path) as directory:

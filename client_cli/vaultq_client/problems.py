@@ -18,7 +18,7 @@ _SERVER_ERROR = 500
 
 _ALERT_REMEDIES = {
     "certificate revoked": "Your certificate was revoked. Ask your administrator, who can let you enrol again.",
-    "certificate expired": "Your certificate has ended. Ask your administrator for a one-time password and enrol again.",
+    "certificate expired": "Your certificate has ended. Ask your administrator for a new password and enrol again.",
     "unknown ca": "This listener takes other certificates than yours. Check the address; each listener has its port.",
     "certificate required": "This listener needs a certificate. Check the address; each listener has its port.",
 }

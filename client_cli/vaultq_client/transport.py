@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,7 +19,7 @@ import msgspec
 
 from vaultq_client.address import parse_address
 from vaultq_client.problems import connection_error, error_of
-from vaultq_core.errors import CannotConnect, LimitExceeded, Malformed, TooManyRequests, TooSlow, Unavailable
+from vaultq_core.errors import CannotConnect, Malformed, TooManyRequests, TooSlow, Unavailable
 from vaultq_core.wire.limits import PROBLEM_BYTES
 
 T = TypeVar("T")
@@ -53,9 +53,7 @@ class Body:
 class Transport:
     """One listener of one vault. Every error that leaves it is a VaultQError."""
 
-    def __init__(
-        self, address: str, context: ssl.SSLContext, *, wait: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, address: str, context: ssl.SSLContext, *, wait: Callable[[float], None] = time.sleep) -> None:
         """Connect to nothing yet; `address` is HOST:PORT (raises Usage), `wait` sleeps for seconds before a retry."""
         self.address = parse_address(address)
         self._wait = wait
@@ -70,24 +68,36 @@ class Transport:
 
     def get(self, path: str, *, limit: int, query: Mapping[str, int | str] | None = None, bearer: str = "") -> bytes:
         """Return the answer's body, at most `limit` bytes; tried again when the vault says so."""
-        return self._again(lambda: self._whole("GET", path, limit, query=query, bearer=bearer))
+        return self.again(lambda: self._whole("GET", path, limit, query=query, bearer=bearer))
 
     def send(self, method: str, path: str, body: Body, *, limit: int, bearer: str = "") -> bytes:
         """Send a body that is in memory and safe to repeat; return the answer's body, at most `limit` bytes."""
-        return self._again(lambda: self._whole(method, path, limit, body=body, bearer=bearer))
+        return self.again(lambda: self._whole(method, path, limit, body=body, bearer=bearer))
+
+    def send_once(self, method: str, path: str, body: Body, *, limit: int) -> bytes:
+        """Send a body that is not safe to repeat, once; return the answer's body, at most `limit` bytes."""
+        return self._whole(method, path, limit, body=body)
 
     def upload(self, path: str, body: Body, *, limit: int) -> bytes:
-        """Send a body once, as its chunks come; what they raise passes through, and the vault keeps nothing then."""
+        """Post a body once, as its chunks come. What they raise passes through, and the vault keeps nothing then."""
         return self._whole("POST", path, limit, body=body)
 
     @contextmanager
     def ask(self, path: str, body: Body) -> Iterator[Iterator[bytes]]:
         """Send a body that is safe to repeat and yield the answer's chunks as they come; the caller bounds them."""
-        response = self._again(lambda: self._open("POST", path, body=body))
-        try:
+        with closing(self.again(lambda: self._open("POST", path, body=body))) as response:
             yield _chunks(response)
-        finally:
-            response.close()
+
+    def again(self, call: Callable[[], T]) -> T:
+        """Return what `call` does; a few times more when the vault asks to wait or the connection was lost."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return call()
+            except (Unavailable, TooManyRequests) as error:
+                if isinstance(error, CannotConnect | TooSlow) or error.retry_after > LONGEST_WAIT:
+                    raise
+                self._wait(error.retry_after)
+        return call()
 
     def close(self) -> None:
         """Close every connection."""
@@ -101,22 +111,9 @@ class Transport:
     ) -> None:
         self.close()
 
-    def _again(self, call: Callable[[], T]) -> T:
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return call()
-            except (Unavailable, TooManyRequests) as error:
-                if isinstance(error, CannotConnect | TooSlow) or error.retry_after > LONGEST_WAIT:
-                    raise
-                self._wait(error.retry_after)
-        return call()
-
     def _whole(self, method: str, path: str, limit: int, **call: Any) -> bytes:
-        response = self._open(method, path, **call)
-        try:
+        with closing(self._open(method, path, **call)) as response:
             return _bounded(response, limit)
-        finally:
-            response.close()
 
     def _open(
         self,
@@ -137,7 +134,7 @@ class Transport:
         except httpx.HTTPError as error:
             raise connection_error(error) from None
         if response.status_code >= _REFUSED:
-            with response:
+            with closing(response):
                 raise error_of(response.status_code, _bounded(response, PROBLEM_BYTES))
         return response
 
@@ -155,7 +152,7 @@ def _bounded(response: httpx.Response, limit: int) -> bytes:
     for chunk in _chunks(response):
         data += chunk
         if len(data) > limit:
-            raise LimitExceeded(f"the vault's answer has more than {limit} bytes")
+            raise CannotConnect(f"the answer has more than {limit} bytes, so it is no vault's")
     return bytes(data)
 
 
