@@ -48,9 +48,9 @@ class Scene:
 
 def receipt_cases(cast: Cast) -> Iterator[Case]:
     scene = Scene(cast)
-    yield case(scene, "good", scene.receipt) | {"expect": "ok", "index": INDEX, "time": POSIX}
+    yield case("good", scene.receipt) | {"expect": "ok", "index": INDEX, "time": POSIX}
     single = scene.of(scene.entry, others=0)
-    yield case(scene, "good-alone-in-the-log", single) | {"expect": "ok", "index": 0, "time": POSIX}
+    yield case("good-alone-in-the-log", single) | {"expect": "ok", "index": 0, "time": POSIX}
     yield from _other_text(scene)
     yield from _checkpoints(scene)
     yield from _proofs(scene)
@@ -106,7 +106,7 @@ def _checkpoints(scene: Scene) -> Iterator[Case]:
     witness = "— witness.example " + b64(b"\x01\x02\x03\x04" + bytes(64)) + "\n"
     yield spelled("good-with-a-witness", text + witness) | _ok()
     newer_log = dataclasses.replace(scene.receipt, checkpoint=scene.of(scene.entry, others=7).checkpoint)
-    yield case(scene, "checkpoint-of-another-tree", newer_log) | refused(2)
+    yield case("checkpoint-of-another-tree", newer_log) | refused(2)
 
 
 def _proofs(scene: Scene) -> Iterator[Case]:
@@ -123,15 +123,15 @@ def _proofs(scene: Scene) -> Iterator[Case]:
         ("another-salt", replace(good, logged=LoggedEntry(entry=good.logged.entry, salt=seed("salt")))),
         ("entry-changed", replace(good, logged=_counted(scene, 2))),
     ):
-        yield case(scene, name, receipt) | refused(2)
+        yield case(name, receipt) | refused(2)
 
 
 def _entries(scene: Scene) -> Iterator[Case]:
     entry, other = scene.entry, sha256_hex(b"other")
-    yield case(scene, "entry-of-an-unknown-kind", scene.of(b'{"kind":"coffee-made"}')) | refused(3)
-    yield case(scene, "entry-not-canonical", scene.of(canonical.encode(entry) + b" ")) | refused(3)
+    yield case("entry-of-an-unknown-kind", scene.of(b'{"kind":"coffee-made"}')) | refused(3)
+    yield case("entry-not-canonical", scene.of(canonical.encode(entry) + b" ")) | refused(3)
     younger = msgspec.structs.replace(entry, time=POSIX + 10)
-    yield case(scene, "entry-younger-than-its-checkpoint", scene.of(younger)) | refused(3)
+    yield case("entry-younger-than-its-checkpoint", scene.of(younger)) | refused(3)
     for name, field, value in (
         ("another-vault", "vault", scene.cast.other.vault),
         ("another-record", "record", scene.manifest.patient),
@@ -141,14 +141,14 @@ def _entries(scene: Scene) -> Iterator[Case]:
         ("another-record-hash", "record_hash", other),
     ):
         changed = msgspec.structs.replace(entry, **{field: value})
-        yield case(scene, f"proof-for-{name}", scene.of(changed)) | refused(4)
+        yield case(f"proof-for-{name}", scene.of(changed)) | refused(4)
     created = VaultCreated(vault=scene.manifest.vault, time=POSIX, administrator="ad-0000000000")
-    yield case(scene, "proof-for-another-event", scene.of(created)) | refused(4)
+    yield case("proof-for-another-event", scene.of(created)) | refused(4)
     unknown = scene.of(msgspec.structs.replace(entry, record_hash=other))
-    yield case(scene, "record-hash-not-asked", unknown) | {"record_hash": None} | _ok()
+    yield case("record-hash-not-asked", unknown) | {"record_hash": None} | _ok()
 
 
-def case(scene: Scene, name: str, receipt: Receipt) -> Case:
+def case(name: str, receipt: Receipt) -> Case:
     return spelled(name, encode_receipt(receipt))
 
 
