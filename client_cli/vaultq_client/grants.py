@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from vaultq_client.proofs import moment
 from vaultq_client.results import GivenGrant, ListedGrant
@@ -12,6 +12,7 @@ from vaultq_core.crypto.chains import VerifiedDoctor, verify_doctor
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.statements import VerifiedGrant, sign_grant, verify_grant, verify_grant_chain
 from vaultq_core.errors import NotPermitted, NotVerified, Usage
+from vaultq_core.wire import canonical
 from vaultq_core.wire.entries import GrantGiven
 from vaultq_core.wire.ids import DoctorId, PatientId, parse
 from vaultq_core.wire.limits import GRANT_CHAIN
@@ -41,7 +42,7 @@ def give_grant(session: Session, patient: str, doctor: str, role: Role, until: i
     signed = sign_grant(statement, session.identity.keys.signing, session.identity.certificates)
     done = session.ask(GrantGive(grant=signed), Done)
     position = session.verify_change(done.receipt)
-    entry, meant = position.entry, (session.vault, statement.grant, sha256_hex(signed.statement))
+    entry, meant = position.entry, (session.vault, statement.grant, sha256_hex(canonical.encode(signed)))
     if not isinstance(entry, GrantGiven) or (entry.vault, entry.grant_id, entry.grant) != meant:
         raise NotVerified("the receipt is about something else than this grant")
     return GivenGrant(
@@ -90,21 +91,24 @@ def _proven_grants(session: Session, patient: str) -> tuple[VerifiedGrant, ...]:
     proven = [
         verify_grant(each, trust, moment(decode_grant_statement(each.statement).created)) for each in answer.grants
     ]
-    for each in proven:
-        said = each.statement
-        verify_grant_chain(_chain(each, proven), said.doctor, said.key, patient, session.now())
-    return tuple(proven)
+    by_id = {each.statement.grant: each for each in proven}
+    chains = [chain for each in proven if (chain := _chain(each, by_id))]
+    for chain in chains:
+        said = chain[-1].statement
+        verify_grant_chain(chain, said.doctor, said.key, patient, session.now())
+    return tuple(chain[-1] for chain in chains)
 
 
-def _chain(last: VerifiedGrant, grants: Sequence[VerifiedGrant]) -> tuple[VerifiedGrant, ...]:
-    """Return the grants from the founder's to `last`. Raises NotVerified when one is missing or they run in a ring."""
-    by_id = {each.statement.grant: each for each in grants}
+def _chain(last: VerifiedGrant, by_id: Mapping[str, VerifiedGrant]) -> list[VerifiedGrant]:
+    """Return the grants from the founder's to `last`; none when one between them has ended. Raises NotVerified."""
     chain = [last]
     while (parent := chain[0].statement.parent) is not None:
-        if parent not in by_id or len(chain) > GRANT_CHAIN:
-            raise NotVerified("a grant does not lead back to the patient's founder")
+        if len(chain) > GRANT_CHAIN:
+            raise NotVerified("a patient's grants run in a ring")
+        if parent not in by_id:
+            return []
         chain.insert(0, by_id[parent])
-    return tuple(chain)
+    return chain
 
 
 def _listed(grant: VerifiedGrant) -> ListedGrant:

@@ -35,7 +35,7 @@ def add_patient(session: Session, demographics: Demographics) -> AddedPatient:
     done = session.ask(PatientAdd(patient=patient, demographics=known, founding=founding), Done)
     position = session.verify_change(done.receipt)
     entry = position.entry
-    meant = (session.vault, session.identity.doctor, patient, sha256_hex(founding.statement))
+    meant = (session.vault, session.identity.doctor, patient, sha256_hex(canonical.encode(founding)))
     if not isinstance(entry, PatientCreated) or (entry.vault, entry.doctor, entry.patient, entry.grant) != meant:
         raise NotVerified("the receipt is about something else than this patient")
     return AddedPatient(patient, position.index, position.time)
@@ -45,7 +45,7 @@ def find_patient(session: Session, number: RecordNumber) -> tuple[ListedPatient,
     """Return the patient of a record number, if this doctor has a grant. Raises NotFound."""
     wanted = canonical.decode(canonical.encode(number), RecordNumber, limit=REQUEST_BYTES)
     found = session.ask(PatientFind(record_number=wanted), Patients).patients
-    if any(each.demographics.record_number != wanted for each in found):
+    if any(_folded(each.demographics.record_number) != _folded(wanted) for each in found):
         raise NotVerified("the vault answered with another patient's record number")
     return tuple(_listed(each) for each in found)
 
@@ -79,6 +79,13 @@ def _founding_grant(session: Session, patient: str) -> SignedGrant:
         until=None,
     )
     return sign_grant(statement, me.keys.signing, me.certificates)
+
+
+def _folded(number: RecordNumber | None) -> tuple[str, str] | None:
+    """Return what the vault's blind index goes by: neither case nor spaces around it count."""
+    if number is None:
+        return None
+    return number.authority.strip().upper(), number.number.strip().upper()
 
 
 def _listed(row: PatientRow) -> ListedPatient:
