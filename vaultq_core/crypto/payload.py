@@ -13,7 +13,7 @@ from typing import Final, Literal
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 
-from vaultq_core.errors import NotVerified
+from vaultq_core.errors import Malformed, NotVerified
 
 DEK_BYTES: Final = 32
 HEAD_BYTES: Final = 56
@@ -37,7 +37,7 @@ def encrypted_length(length: int) -> int:
 
 def encrypt(dek: bytes, context: bytes, plaintext: bytes) -> bytes:
     """Return one encrypted message."""
-    encryptor = Cobblestone256Encryptor(dek, context)
+    encryptor = Cobblestone256Encryptor(_require_dek(dek), context)
     return encryptor.update(plaintext) + encryptor.finalize()
 
 
@@ -48,7 +48,7 @@ def decrypt(dek: bytes, context: bytes, ciphertext: bytes) -> bytes:
 
 def encrypt_chunks(dek: bytes, context: bytes, plaintext: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the encryption of a stream, as it goes."""
-    encryptor = Cobblestone256Encryptor(dek, context)
+    encryptor = Cobblestone256Encryptor(_require_dek(dek), context)
     for chunk in plaintext:
         if data := encryptor.update(chunk):
             yield data
@@ -60,7 +60,7 @@ def decrypt_chunks(dek: bytes, context: bytes, ciphertext: Iterable[bytes]) -> I
 
     Raises NotVerified at the first chunk that does not authenticate, and at the end of a cut stream.
     """
-    decryptor = Cobblestone256Decryptor(dek, context)
+    decryptor = Cobblestone256Decryptor(_require_dek(dek), context)
     try:
         for chunk in ciphertext:
             if data := decryptor.update(chunk):
@@ -69,3 +69,9 @@ def decrypt_chunks(dek: bytes, context: bytes, ciphertext: Iterable[bytes]) -> I
             yield data
     except InvalidTag:
         raise NotVerified("the encrypted data was changed, cut or belongs elsewhere") from None
+
+
+def _require_dek(dek: bytes) -> bytes:
+    if len(dek) != DEK_BYTES:
+        raise Malformed(f"a DEK has {DEK_BYTES} bytes")
+    return dek
