@@ -34,7 +34,7 @@ class Administrators:
 
     def get(self, tx: Connection, administrator: str) -> Administrator:
         """Return the administrator. Raises NotFound."""
-        return self._rows.get(tx, administrators.c.id == administrator)
+        return self._rows.get(tx, administrator)
 
     def every(self, tx: Connection) -> tuple[Administrator, ...]:
         """Return all administrators by id; a hospital has a few."""

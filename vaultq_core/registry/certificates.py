@@ -53,11 +53,11 @@ class Certificates:
 
     def find(self, tx: Connection, sha256: str) -> CertificateRow | None:
         """Return the certificate of that hash, or None: the guard asks this on every request."""
-        return self._rows.find(tx, certificates.c.sha256 == sha256)
+        return self._rows.find(tx, sha256)
 
     def get(self, tx: Connection, sha256: str) -> CertificateRow:
         """Return the certificate. Raises NotFound."""
-        return self._rows.get(tx, certificates.c.sha256 == sha256)
+        return self._rows.get(tx, sha256)
 
     def of_owner(self, tx: Connection, owner: str) -> tuple[CertificateRow, ...]:
         """Return all certificates of a doctor or an administrator, oldest first."""

@@ -137,7 +137,7 @@ class Ledger:
             return False
         with writing(self._engine) as tx:
             self._lock_head(tx)
-            return self._log.leaf(tx, draft.start) == draft.new_nodes[0, draft.start]
+            return self._log.leaf(tx, draft.start) == draft.new_nodes[0].hash
 
 
 class _Batch:

@@ -38,7 +38,7 @@ class Crls:
 
     def find(self, tx: Connection, issuer: str) -> CrlRow | None:
         """Return the newest CRL of `issuer`, or None."""
-        return self._rows.find(tx, crls.c.issuer == issuer)
+        return self._rows.find(tx, issuer)
 
     def every(self, tx: Connection) -> tuple[CrlRow, ...]:
         """Return the newest CRL of every issuer."""

@@ -46,11 +46,11 @@ class Doctors:
 
     def get(self, tx: Connection, doctor: str) -> Doctor:
         """Return the doctor. Raises NotFound."""
-        return self._rows.get(tx, doctors.c.id == doctor)
+        return self._rows.get(tx, doctor)
 
     def find(self, tx: Connection, doctor: str) -> Doctor | None:
         """Return the doctor, or None."""
-        return self._rows.find(tx, doctors.c.id == doctor)
+        return self._rows.find(tx, doctor)
 
     def move(self, tx: Connection, doctor: str, status: DoctorStatus) -> Doctor:
         """Change a doctor's status. Raises NotFound, or Conflict when it cannot follow the present one."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from vaultq_core.crypto.merkle import Frontier, inclusion_path, leaf_hash
+from vaultq_core.crypto.merkle import Frontier, Node, inclusion_path, leaf_hash
 from vaultq_core.crypto.receipts import leaf_data
 from vaultq_core.errors import RecordDamaged
 from vaultq_core.registry.log import Head
@@ -32,9 +32,9 @@ class Draft:
         self.frontier = frontier
         self.logged: list[LoggedEntry] = []
         self.entries: list[LogEntry] = []
-        self.new_nodes: dict[tuple[int, int], bytes] = {}
+        self.new_nodes: list[Node] = []
         self._random_bytes = random_bytes
-        self._known = {(node.level, node.index): node.hash for node in frontier.nodes()}
+        self._nodes = {(node.level, node.index): node.hash for node in frontier.nodes()}
 
     @property
     def size(self) -> int:
@@ -47,7 +47,8 @@ class Draft:
         logged = [LoggedEntry(entry=canonical.encode(entry), salt=self._random_bytes(SALT_BYTES)) for entry in timed]
         for each in logged:
             self.frontier, nodes = self.frontier.append(leaf_hash(leaf_data(each.entry, each.salt)))
-            self.new_nodes.update({(node.level, node.index): node.hash for node in nodes})
+            self.new_nodes += nodes
+            self._nodes.update({(node.level, node.index): node.hash for node in nodes})
         self.logged += logged
         self.entries += timed
 
@@ -56,13 +57,12 @@ class Draft:
 
         Its path needs no stored hash: what stands left of the new leaves is the old frontier.
         """
-        nodes = self._known | self.new_nodes
-        path = inclusion_path(index, self.size, lambda level, place: nodes[level, place])
+        path = inclusion_path(index, self.size, lambda level, place: self._nodes[level, place])
         return Receipt(self.logged[index - self.start], index, path, note)
 
     def node_rows(self) -> list[dict[str, object]]:
         """Return the rows of `tree_nodes` that the draft adds."""
-        return [{"level": level, "node_index": index, "hash": each} for (level, index), each in self.new_nodes.items()]
+        return [{"level": node.level, "node_index": node.index, "hash": node.hash} for node in self.new_nodes]
 
     def entry_rows(self) -> list[dict[str, object]]:
         """Return the rows of `log_entries` that the draft adds."""

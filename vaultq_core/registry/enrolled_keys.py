@@ -33,11 +33,11 @@ class EnrolledKeys:
 
     def get(self, tx: Connection, signing_key_hash: str) -> EnrolledKey:
         """Return the key. Raises NotFound."""
-        return self._rows.get(tx, keys.c.signing_key_hash == signing_key_hash)
+        return self._rows.get(tx, signing_key_hash)
 
     def by_tls_certificate(self, tx: Connection, sha256: str) -> EnrolledKey:
         """Return the keys of whoever holds the TLS certificate. Raises NotFound."""
-        return self._rows.get(tx, keys.c.tls_certificate == sha256)
+        return self._rows.only(tx, keys.c.tls_certificate == sha256)
 
     def of_doctor(self, tx: Connection, doctor: str) -> tuple[EnrolledKey, ...]:
         """Return the doctor's keys, newest first."""

@@ -55,7 +55,7 @@ class Enrolments:
 
     def by_secret(self, tx: Connection, doctor: str, secret_hash: str) -> Enrolment:
         """Return the doctor's enrolment of that secret. Raises NotFound."""
-        return self._rows.get(tx, enrolments.c.secret_hash == secret_hash, enrolments.c.doctor == doctor)
+        return self._rows.only(tx, enrolments.c.secret_hash == secret_hash, enrolments.c.doctor == doctor)
 
     def receive(
         self, tx: Connection, enrolment: Enrolment, *, request: bytes, statement_hash: str, words: str, now: int

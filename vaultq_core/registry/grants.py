@@ -42,11 +42,11 @@ class Grants:
 
     def get(self, tx: Connection, grant: str) -> Grant:
         """Return the grant. Raises NotFound."""
-        return self._rows.get(tx, grants.c.id == grant)
+        return self._rows.get(tx, grant)
 
     def find(self, tx: Connection, grant: str) -> Grant | None:
         """Return the grant, or None."""
-        return self._rows.find(tx, grants.c.id == grant)
+        return self._rows.find(tx, grant)
 
     def in_force(self, tx: Connection, patient: str, doctor: str, now: int) -> tuple[Grant, ...]:
         """Return the doctor's grants on the patient that have not ended, oldest first.

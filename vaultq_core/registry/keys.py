@@ -43,7 +43,7 @@ class SealedKeys:
 
     def get(self, tx: Connection, name: str) -> SealedKey:
         """Return the key. Raises NotFound."""
-        return self._rows.get(tx, tables.sealed_keys.c.name == name)
+        return self._rows.get(tx, name)
 
     def every(self, tx: Connection) -> tuple[SealedKey, ...]:
         """Return all keys by name: for rotation."""
@@ -66,7 +66,7 @@ class KemKeys:
 
     def get(self, tx: Connection, key: str) -> KemKeyRow:
         """Return the key of id `key`. Raises NotFound."""
-        return self._rows.get(tx, tables.kem_keys.c.id == key)
+        return self._rows.get(tx, key)
 
     def usable(self, tx: Connection) -> tuple[KemKeyRow, ...]:
         """Return the keys whose seed is still there, oldest first."""

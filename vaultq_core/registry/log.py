@@ -79,7 +79,7 @@ class Log:
 
     def head(self, tx: Connection) -> Head:
         """Return the head. Raises NotFound before `init`."""
-        return self.heads.get(tx)
+        return self.heads.get(tx, 1)
 
     def entries(
         self, tx: Connection, *, after: int = -1, limit: int, where: EntryFilter | None = None
@@ -117,7 +117,7 @@ class Log:
 
         Raises NotFound when its commit kept no checkpoint, or its patient was erased.
         """
-        row = self._entries.get(tx, log_entries.c.log_index == index)
+        row = self._entries.get(tx, index)
         kept = select(checkpoints.c.note).where(checkpoints.c.size == row.checkpoint_size)
         note: str | None = tx.execute(kept).scalar_one_or_none()
         if note is None or row.salt is None:

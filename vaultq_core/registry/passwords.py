@@ -38,7 +38,7 @@ class OneTimePasswords:
 
     def find(self, tx: Connection, doctor: str) -> OneTimePassword | None:
         """Return the doctor's newest password, spent or not, or None. This is no try."""
-        return self._rows.find(tx, passwords.c.doctor == doctor)
+        return self._rows.find(tx, doctor)
 
     def take_attempt(self, tx: Connection, doctor: str, now: int) -> bytes | None:
         """Use up one try and return the hash to compare with; None when there is none left or none that holds.

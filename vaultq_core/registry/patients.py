@@ -43,11 +43,11 @@ class Patients:
 
     def get(self, tx: Connection, patient: str) -> Patient:
         """Return the patient. Raises NotFound."""
-        return self._rows.get(tx, patients.c.id == patient)
+        return self._rows.get(tx, patient)
 
     def find(self, tx: Connection, patient: str) -> Patient | None:
         """Return the patient, or None."""
-        return self._rows.find(tx, patients.c.id == patient)
+        return self._rows.find(tx, patient)
 
     def describe(self, tx: Connection, patient: str, demographics: bytes) -> Patient:
         """Replace the sealed demographics. Raises NotFound, also for an erased patient."""

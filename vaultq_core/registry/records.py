@@ -53,11 +53,11 @@ class Records:
 
     def get(self, tx: Connection, record: str) -> RecordRow:
         """Return the record. Raises NotFound."""
-        return self._rows.get(tx, records.c.id == record)
+        return self._rows.get(tx, record)
 
     def find(self, tx: Connection, record: str) -> RecordRow | None:
         """Return the record, or None."""
-        return self._rows.find(tx, records.c.id == record)
+        return self._rows.find(tx, record)
 
     def of_patient(self, tx: Connection, patient: str, *, after: int = 0, limit: int) -> tuple[RecordRow, ...]:
         """Return at most `limit` records of a patient by counter, from the one after `after`."""

@@ -43,10 +43,8 @@ class RowAuth:
 
     def _hmac(self, table: str, values: Mapping[str, Value]) -> HMAC:
         code = HMAC(self._row_key, SHA256())
-        for field in (_LABEL, table.encode()):
-            code.update(_prefixed(field))
-        for name in sorted(values):
-            code.update(_prefixed(name.encode()) + _prefixed(_typed(values[name])))
+        columns = (part for name in sorted(values) for part in (name.encode(), _typed(values[name])))
+        code.update(b"".join(map(_prefixed, (_LABEL, table.encode(), *columns))))
         return code
 
 

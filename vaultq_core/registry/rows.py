@@ -1,7 +1,8 @@
 """Rows as frozen dataclasses: the few statements that every repository is made of.
 
 A dataclass has the columns of its table as its fields; an authenticated table has a column `mac` besides, which is
-checked whenever a row is read and set whenever one is written.
+checked whenever a row is read and set whenever one is written. Statements are built once: SQLAlchemy takes longer to
+build one than SQLite to run it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,19 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from vaultq_core.errors import Conflict, NotFound
 from vaultq_core.registry.row_auth import RowAuth, Value
@@ -18,31 +31,39 @@ from vaultq_core.registry.row_auth import RowAuth, Value
 T = TypeVar("T")
 Where = ColumnElement[bool]
 
+_WAS = "was_"  # begins the parameters of an update that hold what was read
+
 
 class Rows(Generic[T]):
-    """The rows of one table, as values of one dataclass; `noun` names one of them in messages."""
+    """The rows of one table with a key of one column, as values of one dataclass; `noun` names one in messages."""
 
     def __init__(self, table: Table, kind: type[T], noun: str) -> None:
         self.table = table
         self._kind = kind
         self._noun = noun
         self._names = [column.name for column in table.columns if column.name != "mac"]
+        (self._key,) = table.primary_key
+        self._insert = insert(table)
+        self._by_key = select(table).where(self._key == bindparam("key"))
+        self._updates: dict[tuple[str, ...], Update] = {}
 
     def insert(self, tx: Connection, row: T) -> None:
         """Insert `row`. Raises Conflict when its key is taken."""
-        tx.execute(insert(self.table).values(self._stored(row)))
+        tx.execute(self._insert, self._stored(row))
 
-    def get(self, tx: Connection, *where: Where) -> T:
-        """Return the one row. Raises NotFound."""
-        row = self.find(tx, *where)
-        if row is None:
-            raise NotFound(f"there is no such {self._noun}")
-        return row
+    def get(self, tx: Connection, key: str | int) -> T:
+        """Return the row of that key. Raises NotFound."""
+        return self._required(self.find(tx, key))
 
-    def find(self, tx: Connection, *where: Where) -> T | None:
-        """Return the one row, or None."""
-        found = tx.execute(select(self.table).where(*where)).one_or_none()
+    def find(self, tx: Connection, key: str | int) -> T | None:
+        """Return the row of that key, or None."""
+        found = tx.execute(self._by_key, {"key": key}).one_or_none()
         return None if found is None else self._loaded(found)
+
+    def only(self, tx: Connection, *where: Where) -> T:
+        """Return the one row that `where` names. Raises NotFound."""
+        found = tx.execute(select(self.table).where(*where)).one_or_none()
+        return self._required(None if found is None else self._loaded(found))
 
     def first(self, tx: Connection, *where: Where, order: Any) -> T | None:
         """Return the first row in `order`, or None."""
@@ -55,14 +76,16 @@ class Rows(Generic[T]):
         return tuple(self._loaded(row) for row in found)
 
     def every(self, tx: Connection, *where: Where, order: Any) -> tuple[T, ...]:
-        """Return all rows in `order`: for tables that stay small."""
+        """Return all rows in `order`: for what stays few."""
         return tuple(self._loaded(row) for row in tx.execute(select(self.table).where(*where).order_by(order)))
 
     def change(self, tx: Connection, row: T, **changes: Value) -> T:
         """Return `row` with `changes`, written if it is still what was read. Raises Conflict if it is not."""
         changed: T = dataclasses.replace(row, **changes)  # type: ignore[type-var]  # every T is a dataclass
-        done = tx.execute(update(self.table).where(self._unchanged(row)).values(self._stored(changed)))
-        if done.rowcount != 1:
+        stored = self._stored(changed)
+        written = {name: stored[name] for name in (*sorted(changes), *(("mac",) if "mac" in stored else ()))}
+        was = {_WAS + name: value for name, value in self._stored(row).items() if name in self._compared()}
+        if tx.execute(self._update_of(tuple(written)), written | was).rowcount != 1:
             raise Conflict(f"the {self._noun} was changed by somebody else")
         return changed
 
@@ -70,18 +93,36 @@ class Rows(Generic[T]):
         """Delete rows and return how many."""
         return tx.execute(delete(self.table).where(*where)).rowcount
 
+    def _required(self, row: T | None) -> T:
+        if row is None:
+            raise NotFound(f"there is no such {self._noun}")
+        return row
+
+    def _update_of(self, names: tuple[str, ...]) -> Update:
+        """Return the statement that sets these columns where the row is what was read."""
+        found = self._updates.get(names)
+        if found is None:
+            where = [self.table.c[name].is_not_distinct_from(bindparam(_WAS + name)) for name in self._compared()]
+            found = update(self.table).where(*where).values({name: bindparam(name) for name in names})
+            self._updates[names] = found
+        return found
+
+    def _compared(self) -> list[str]:
+        """Return the columns that show whether a row is still what was read."""
+        return self._names
+
     def _values(self, row: T) -> dict[str, Value]:
         return {name: getattr(row, name) for name in self._names}
 
-    def _stored(self, row: T) -> Mapping[str, Value]:
+    def _stored(self, row: T) -> dict[str, Value]:
         return self._values(row)
 
     def _loaded(self, found: Row[Any]) -> T:
-        return self._kind(**{name: found._mapping[name] for name in self._names})  # noqa: SLF001 - its public name
+        return self._kind(**self._loaded_values(found))
 
-    def _unchanged(self, row: T) -> Where:
-        values = self._values(row)
-        return and_(*(column == values[column.name] for column in self.table.columns if column.name in values))
+    def _loaded_values(self, found: Row[Any]) -> dict[str, Value]:
+        mapping: Mapping[str, Value] = found._mapping  # type: ignore[assignment]  # noqa: SLF001 - its public name
+        return {name: mapping[name] for name in self._names}
 
 
 class AuthenticatedRows(Rows[T]):
@@ -90,17 +131,17 @@ class AuthenticatedRows(Rows[T]):
     def __init__(self, table: Table, kind: type[T], noun: str, auth: RowAuth) -> None:
         super().__init__(table, kind, noun)
         self._auth = auth
+        self._mac: Column[bytes] = table.c.mac
 
-    def _stored(self, row: T) -> Mapping[str, Value]:
+    def _compared(self) -> list[str]:
+        return [self._key.name, "mac"]
+
+    def _stored(self, row: T) -> dict[str, Value]:
         values = self._values(row)
         return values | {"mac": self._auth.mac(self.table.name, values)}
 
     def _loaded(self, found: Row[Any]) -> T:
-        values = {name: found._mapping[name] for name in self._names}  # noqa: SLF001 - its public name
-        key = "/".join(str(values[column.name]) for column in self.table.primary_key)
-        self._auth.verify_row(self.table.name, key, values, found._mapping["mac"])  # noqa: SLF001
+        values = self._loaded_values(found)
+        mac: bytes = found._mapping[self._mac]  # noqa: SLF001 - its public name
+        self._auth.verify_row(self.table.name, str(values[self._key.name]), values, mac)
         return self._kind(**values)
-
-    def _unchanged(self, row: T) -> Where:
-        keys = [column == getattr(row, column.name) for column in self.table.primary_key]
-        return and_(self.table.c.mac == self._stored(row)["mac"], *keys)

@@ -55,7 +55,7 @@ class Vault:
 
     def get(self, tx: Connection) -> VaultRow:
         """Return the vault. Raises NotFound before `init`."""
-        return self._rows.get(tx)
+        return self._rows.get(tx, 1)
 
     def put_ca(self, tx: Connection, ca: IssuingCa) -> None:
         """Store the certificate of a role's issuing CA in place of an older one."""
