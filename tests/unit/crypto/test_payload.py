@@ -12,9 +12,11 @@ import cryptography_vectors
 import pytest
 from cryptography.cobblestone import Cobblestone256Decryptor
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fixtures import chunked_encryption as formulas
 from tests.fixtures.hospital import seed
 from vaultq_core.crypto import payload
 from vaultq_core.errors import Malformed, NotVerified
@@ -27,18 +29,33 @@ DEK, CONTEXT = seed("dek"), b"context"
 
 
 @pytest.mark.parametrize("vector", PUBLISHED, ids=lambda vector: vector["name"])
-def test_the_published_vectors_of_c2sp_hold(vector: dict[str, Any]) -> None:
+def test_the_formulas_fit_the_published_vectors_which_derive_with_sha_256(vector: dict[str, Any]) -> None:
     key, context = bytes.fromhex(vector["key"]), vector["context"].encode()
     ciphertext = base64.b64decode(vector["ciphertext"] or "")
     if vector.get("compressed"):
         ciphertext = zlib.decompress(ciphertext)
     if vector["expect"] != "success":
-        with pytest.raises((NotVerified, Malformed)):
-            payload.decrypt(key, context, ciphertext)
+        with pytest.raises(InvalidTag):
+            formulas.decrypt(key, context, ciphertext, hashes.SHA256())
         return
-    plaintext = payload.decrypt(key, context, ciphertext)
+    plaintext = formulas.decrypt(key, context, ciphertext, hashes.SHA256())
     assert hashlib.sha256(plaintext).hexdigest() == vector["payload_sha256"]
     assert payload.encrypted_length(len(plaintext)) == len(ciphertext)
+
+
+@pytest.mark.parametrize("length", [0, 1, 16_383, 16_384, 16_385, 32_768, 257 * 16_384 + 1])
+def test_the_engine_is_the_formulas_with_sha_512(length: int) -> None:
+    message, salt = hashlib.shake_256(b"message").digest(length), seed("salt")[:24]
+    theirs = formulas.encrypt(DEK, CONTEXT, salt, message, hashes.SHA512())
+    assert payload.decrypt(DEK, CONTEXT, theirs) == message
+    assert formulas.decrypt(DEK, CONTEXT, payload.encrypt(DEK, CONTEXT, message), hashes.SHA512()) == message
+
+
+@pytest.mark.parametrize("vector", PUBLISHED, ids=lambda vector: vector["name"])
+def test_the_engine_refuses_what_was_derived_with_another_hash(vector: dict[str, Any]) -> None:
+    ciphertext = base64.b64decode(vector["ciphertext"] or "")
+    with pytest.raises((NotVerified, Malformed)):
+        payload.decrypt(bytes.fromhex(vector["key"]), vector["context"].encode(), ciphertext)
 
 
 def test_the_published_vectors_are_there() -> None:
