@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vaultq_core.errors import ConfigInvalid, VaultQError
-from vaultq_core.private_files import read_private
+from vaultq_core.private_files import file_errors, read_private
 from vaultq_core.server.bootstrap import InitChoices, initialise, plugin_section, secret_of
 from vaultq_core.server.config import load_config
 from vaultq_core.server.listeners import address_of, bind_listener
@@ -52,7 +53,8 @@ def init(
     Writes a commented configuration first where there is none.
     """
     passphrase = _new_passphrase("passphrase for the administrator's key", admin_passphrase_file)
-    created = initialise(config, InitChoices(admin, hospital, recovery_key_file, passphrase), _prompt())
+    choices = InitChoices(admin, hospital, recovery_key_file and recovery_key_file.absolute(), passphrase)
+    created = initialise(_enter_directory(config), choices, _prompt())
     typer.echo("\n".join(created.lines()))
 
 
@@ -63,6 +65,7 @@ def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
     SIGHUP reloads certificates and revocation lists. Standard error carries JSON log lines.
     """
     settings = load_config(config)
+    _enter_directory(config)
     configure_logs(settings.server.log_level)
     keystore = select_keystore(plugin_section(settings.keystore.name, settings.keystore.settings))
     storage = select_storage(plugin_section(settings.storage.name, settings.storage.settings))
@@ -106,6 +109,14 @@ def main() -> None:
         typer.echo(f"vaultq-server: {error} [{error.code}]", err=True)
         typer.echo(f"  {error.remedy}", err=True)
         sys.exit(error.exit_status)
+
+
+def _enter_directory(config: Path) -> Path:
+    # Relative paths are relative to the file, those in plug-ins' sections too, which only they understand.
+    path = config.resolve()
+    with file_errors(path.parent):
+        os.chdir(path.parent)
+    return path
 
 
 def _prompt() -> Callable[[str], str] | None:
