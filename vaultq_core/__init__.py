@@ -1,0 +1,1 @@
+"""VaultQ: a post-quantum secure vault for medical records (docs/README.md)."""

@@ -26,7 +26,7 @@ from vaultq_core.registry.rates import Rates
 from vaultq_core.registry.records import Records
 from vaultq_core.registry.row_auth import RowAuth
 from vaultq_core.registry.statements import VaultStatements
-from vaultq_core.registry.vault import Vault, VaultRow
+from vaultq_core.registry.vault import Vault
 
 
 class Registry:
@@ -63,9 +63,8 @@ class Registry:
         """Open a transaction for changes that the log need not know: `engine.writing`."""
         return writing(self.engine)
 
-    def create(self, tx: Connection, vault: VaultRow) -> None:
-        """Make the vault's row, an empty log and an epoch. Raises Conflict when there is a vault already."""
-        self.vault.create(tx, vault)
+    def create(self, tx: Connection) -> None:
+        """Make an empty log and an epoch; the first commit makes the vault. Raises Conflict when they are there."""
         self.log.create(tx)
         self.epoch.create(tx)
 

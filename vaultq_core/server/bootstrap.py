@@ -107,7 +107,9 @@ def _require_no_vault(engine: Engine) -> None:
     migrate(engine)
     with reading(engine) as tx:
         if peek_vault_id(tx) is not None:
-            raise Conflict("there is a vault here already", remedy="Run `vaultq-server serve`, or choose another data_dir.")
+            raise Conflict(
+                "there is a vault here already", remedy="Run `vaultq-server serve`, or choose another data_dir."
+            )
 
 
 def _initialise(config: Config, choices: InitChoices, prompt: Prompt, engine: Engine) -> Initialised:

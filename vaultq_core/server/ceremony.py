@@ -100,7 +100,7 @@ def kem_key_id(now: dt.datetime) -> str:
     return f"kem/{now:%Y-%m}"
 
 
-def make_statement(  # noqa: PLR0913 - a statement's fields
+def make_statement(
     vault: str, version: int, kem: KemKey, log: LogKeys, pq: Issuer, servers: Issuer, now: dt.datetime
 ) -> SignedVaultStatement:
     """Return a vault statement that ends after 35 days, signed by both issuing CAs."""

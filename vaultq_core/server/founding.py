@@ -11,16 +11,14 @@ from sqlalchemy import Connection, Engine
 
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.registry.administrators import Administrator
-from vaultq_core.registry.commit import Committed, Ledger, Turn
-from vaultq_core.registry.engine import writing
+from vaultq_core.registry.commit import Committed, Turn
 from vaultq_core.registry.keys import SealedKey
-from vaultq_core.registry.row_auth import RowAuth
+from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.statements import StatementRow
 from vaultq_core.registry.vault import IssuingCa, VaultRow
 from vaultq_core.server.ceremony import MonthlyKey, NewVault, make_monthly_key, make_statement
 from vaultq_core.server.keys import VaultKeys
 from vaultq_core.server.services.crls import signed_crl
-from vaultq_core.server.services.desk import Repositories
 from vaultq_core.server.services.doctor_units import certificate_row
 from vaultq_core.server.services.maintenance import kem_row
 from vaultq_core.spi.keystore import Keystore
@@ -47,14 +45,13 @@ def found_vault(
     now: dt.datetime,
 ) -> None:
     """Write the vault into an empty, migrated registry. Raises Conflict when there is one already."""
-    rows = Repositories(RowAuth(keys.row_key))
-    with writing(engine) as tx:
-        rows.log.create(tx)
-        rows.epoch.create(tx)
+    registry = Registry(engine, keys.row_key)
+    with registry.writing() as tx:
+        registry.create(tx)
     monthly = make_monthly_key(keystore, keys.vault, now)
     signed = make_statement(keys.vault, 1, monthly.public, keys.log.public(), keys.pq, keys.servers, now)
-    ledger = Ledger(engine, rows.log, keys.log.sign, now.timestamp)
-    unit = FoundVault(rows, new, keys, administrator, monthly, signed, now)
+    ledger = registry.ledger(keys.log.sign, now.timestamp)
+    unit = FoundVault(registry, new, keys, administrator, monthly, signed, now)
     (outcome,) = ledger.commit([unit])
     if not isinstance(outcome, Committed):
         raise outcome
@@ -64,7 +61,7 @@ def found_vault(
 class FoundVault:
     """Every first row of a vault."""
 
-    rows: Repositories
+    registry: Registry
     new: NewVault
     keys: VaultKeys
     administrator: FirstAdministrator
@@ -78,16 +75,16 @@ class FoundVault:
         statement = decode_vault_statement(self.signed.statement)
         self._write_identity(tx, turn.time)
         self._write_administrator(tx, turn.time)
-        self.rows.kem_keys.put(tx, kem_row(self.monthly, statement.expires))
+        self.registry.kem_keys.put(tx, kem_row(self.monthly, statement.expires))
         row = StatementRow(
             version=1,
             statement=canonical.encode(self.signed),
             not_after=statement.expires,
             kem_key=statement.kem.id,
         )
-        self.rows.statements.put(tx, row)
+        self.registry.statements.put(tx, row)
         for issuer in (self.keys.pq, self.keys.doctors, self.keys.admins, self.keys.servers):
-            self.rows.crls.put(tx, signed_crl(issuer, (), 1, self.now))
+            self.registry.crls.put(tx, signed_crl(issuer, (), 1, self.now))
         vault = self.keys.vault
         digest = sha256_hex(self.signed.statement)
         return (
@@ -105,16 +102,16 @@ class FoundVault:
             hospital_root=identity.roots.hospital,
             pq_root=identity.roots.pq,
         )
-        self.rows.vault.create(tx, row)
+        self.registry.vault.create(tx, row)
         cas = identity.issuing
-        self.rows.vault.put_ca(tx, IssuingCa(role="pq", der=cas.pq, created=time))
-        self.rows.vault.put_ca(tx, IssuingCa(role="doctors", der=cas.doctors, created=time))
-        self.rows.vault.put_ca(tx, IssuingCa(role="admins", der=cas.admins, created=time))
-        self.rows.vault.put_ca(tx, IssuingCa(role="servers", der=cas.servers, created=time))
+        self.registry.vault.put_ca(tx, IssuingCa(role="pq", der=cas.pq, created=time))
+        self.registry.vault.put_ca(tx, IssuingCa(role="doctors", der=cas.doctors, created=time))
+        self.registry.vault.put_ca(tx, IssuingCa(role="admins", der=cas.admins, created=time))
+        self.registry.vault.put_ca(tx, IssuingCa(role="servers", der=cas.servers, created=time))
         for name, wrapped in self.new.sealed.items():
-            self.rows.sealed_keys.put(tx, SealedKey(name=name, wrapped=bytes(wrapped), key_id=str(wrapped.key_id)))
+            self.registry.sealed_keys.put(tx, SealedKey(name=name, wrapped=bytes(wrapped), key_id=str(wrapped.key_id)))
 
     def _write_administrator(self, tx: Connection, time: int) -> None:
         who = self.administrator
-        self.rows.administrators.add(tx, Administrator(id=who.id, name=who.name, status="active", created=time))
-        self.rows.certificates.add(tx, certificate_row(who.certificate, "admin-tls", who.id))
+        self.registry.administrators.add(tx, Administrator(id=who.id, name=who.name, status="active", created=time))
+        self.registry.certificates.add(tx, certificate_row(who.certificate, "admin-tls", who.id))

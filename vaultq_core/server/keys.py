@@ -54,7 +54,7 @@ class VaultKeys:
 
 @dataclass(frozen=True, slots=True)
 class VaultIdentity:
-    """What the registry says of this vault that is no secret: certificates in DER and the recovery key's public half."""
+    """What the registry says of this vault that is no secret: certificates (DER), the recovery key's public half."""
 
     vault: str
     origin: str

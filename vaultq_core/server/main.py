@@ -89,6 +89,7 @@ def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
 @app.command(epilog="Example: vaultq-server status --json")
 def status(
     config: ConfigOption = Path("vaultq.toml"),
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what this vault holds, from its registry; opens no key."""

@@ -12,21 +12,20 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from vaultq_core.errors import ConfigInvalid
-from vaultq_core.registry.commit import Ledger
+from vaultq_core.errors import ConfigInvalid, KeyNotFound
 from vaultq_core.registry.committer import Committer
 from vaultq_core.registry.engine import open_engine, reading
-from vaultq_core.registry.row_auth import RowAuth
+from vaultq_core.registry.keys import SealedKeys
+from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.schema import require_schema
 from vaultq_core.registry.vault import peek_vault_id
 from vaultq_core.server.config import Config
 from vaultq_core.server.keys import ROW_KEY, KemKeys, KeyBox, VaultIdentity, VaultKeys, open_vault_keys
-from vaultq_core.server.services.desk import Desk, Repositories
+from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.patient_keys import PatientKeys
 from vaultq_core.spi.keystore import Keystore, WrappedKey
 from vaultq_core.spi.names import CHECKPOINTS, checkpoint_name
 from vaultq_core.spi.storage import Storage
-from vaultq_core.registry.keys import SealedKeys
 from vaultq_core.wire.api import IssuingCas, Roots
 
 NO_VAULT: Final = "there is no vault here yet"
@@ -52,16 +51,20 @@ def open_desk(
     keystore, storage = open_keystore(), open_storage()
     stack.callback(keystore.close)
     stack.callback(storage.close)
-    rows, keys = _open_keys(engine, keystore)
-    _require_newest(engine, rows, storage)
-    ledger = Ledger(engine, rows.log, keys.log.sign, lambda: utc_now().timestamp())
+    registry, keys = _open_keys(engine, keystore)
+    _require_newest(registry, storage)
+    ledger = registry.ledger(keys.log.sign, lambda: utc_now().timestamp())
     committer = stack.enter_context(Committer(ledger))
     box = KeyBox(keystore, keys.vault)
 
     def kem_seed(key_id: str) -> WrappedKey:
-        with reading(engine) as tx:
-            row = rows.kem_keys.get(tx, key_id)
-        return WrappedKey.parse(row.wrapped_seed or b"")
+        with registry.reading() as tx:
+            row = registry.kem_keys.get(tx, key_id)
+        if row.wrapped_seed is None:
+            raise KeyNotFound(
+                f"{key_id} was destroyed", remedy="Send it again; the client then seals to the newest key."
+            )
+        return WrappedKey.parse(row.wrapped_seed)
 
     return Desk(
         keys=keys,
@@ -69,27 +72,26 @@ def open_desk(
         patient_keys=PatientKeys(keystore, keys.vault, keys.recovery_public),
         keystore=keystore,
         storage=storage,
-        engine=engine,
-        rows=rows,
+        registry=registry,
         committer=committer,
         limits=config.limits,
         now=utc_now,
     )
 
 
-def _open_keys(engine: Engine, keystore: Keystore) -> tuple[Repositories, VaultKeys]:
+def _open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys]:
     with reading(engine) as tx:
         vault = peek_vault_id(tx)
         if vault is None:
             raise ConfigInvalid(NO_VAULT, remedy=INIT)
         sealed = {key.name: WrappedKey.parse(key.wrapped) for key in SealedKeys().every(tx)}
-        rows = Repositories(RowAuth(KeyBox(keystore, vault).unwrap(ROW_KEY, sealed[ROW_KEY])))
-        identity = _identity(tx, rows)
-    return rows, open_vault_keys(keystore, identity, sealed, utc_now())
+        registry = Registry(engine, KeyBox(keystore, vault).unwrap(ROW_KEY, sealed[ROW_KEY]))
+        identity = _identity(tx, registry)
+    return registry, open_vault_keys(keystore, identity, sealed, utc_now())
 
 
-def _identity(tx: Connection, rows: Repositories) -> VaultIdentity:
-    row, cas = rows.vault.get(tx), rows.vault.issuing_cas(tx)
+def _identity(tx: Connection, registry: Registry) -> VaultIdentity:
+    row, cas = registry.vault.get(tx), registry.vault.issuing_cas(tx)
     return VaultIdentity(
         vault=row.vault,
         origin=row.log_origin,
@@ -101,11 +103,11 @@ def _identity(tx: Connection, rows: Repositories) -> VaultIdentity:
     )
 
 
-def _require_newest(engine: Engine, rows: Repositories, storage: Storage) -> None:
-    with reading(engine) as tx:
-        size = rows.log.head(tx).size
+def _require_newest(registry: Registry, storage: Storage) -> None:
+    with registry.reading() as tx:
+        size = registry.log.head(tx).size
     if any(stored.name > checkpoint_name(size) for stored in storage.list(CHECKPOINTS)):
         raise ConfigInvalid(
             f"the registry is older than the storage: its log ends at {size} entries, a checkpoint there is newer",
-            remedy="Restore the newest backup of the registry; docs/operations.md, `After a loss`, says what if there is none.",
+            remedy="Restore the newest backup of the registry; docs/operations.md, `After a loss`, says more.",
         )

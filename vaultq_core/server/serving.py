@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from vaultq_core.crypto.issuing import Issuer, issue_server
 from vaultq_core.crypto.revocation import load_crl
 from vaultq_core.errors import ConfigInvalid, Malformed, VaultQError
-from vaultq_core.registry.engine import reading
 from vaultq_core.server.asgi import App
 from vaultq_core.server.composition import Services
 from vaultq_core.server.config import Config
@@ -41,9 +40,7 @@ RENEW_TLS_AFTER: Final = dt.timedelta(days=60)
 class Serving:
     """Three listeners in one event loop."""
 
-    def __init__(
-        self, config: Config, desk: Desk, services: Services, sockets: Mapping[str, socket.socket]
-    ) -> None:
+    def __init__(self, config: Config, desk: Desk, services: Services, sockets: Mapping[str, socket.socket]) -> None:
         self._config = config
         self._desk = desk
         self._services = services
@@ -58,7 +55,7 @@ class Serving:
 
     async def run(self, worker: Worker) -> None:
         """Serve until `worker.stop`, then drain. Raises when a listener fails."""
-        worker.on_reload = self._reload
+        worker.on_reload = self._reload_soon
         await self._services.pools.short.run(self._services.maintenance.run)
         jobs = [
             asyncio.create_task(self._every(EPOCH_SECONDS, self._follow_epoch)),
@@ -88,16 +85,19 @@ class Serving:
                 await job()
             except VaultQError as error:
                 logger("jobs").warning("job-failed", job=job.__name__, code=error.code, detail=str(error))
+            except Exception as error:  # noqa: BLE001 - a bug in one run must not end the following of revocations
+                logger("jobs").error("job-failed", job=job.__name__, exc_info=error)
 
     async def _follow_epoch(self) -> None:
         epoch = await self._services.pools.short.run(self._read_epoch)
         if epoch == self._epoch:
             return
-        await self._services.pools.short.run(self._reload)
+        # Open connections end first: a list that cannot be loaded now must not keep them open.
         shown = {one for listener in self._listeners for one in listener.connections.certificates()}
         ended = await self._services.pools.short.run(self._ended, shown)
         for listener in self._listeners:
             listener.connections.abort_connections(ended.__contains__)
+        await self._services.pools.short.run(self._reload)
         self._epoch = epoch
 
     async def _renew_tls(self) -> None:
@@ -111,9 +111,12 @@ class Serving:
     async def _publish_checkpoint(self) -> None:
         await self._services.pools.short.run(self._services.maintenance.publish_if_holder)
 
+    def _reload_soon(self) -> None:
+        self._reloading = self._services.pools.short.submit(self._reload)
+
     def _read_epoch(self) -> int:
-        with reading(self._desk.engine) as tx:
-            return self._desk.rows.epoch.value(tx)
+        with self._desk.registry.reading() as tx:
+            return self._desk.registry.epoch.value(tx)
 
     def _ended(self, shown: set[str]) -> set[str]:
         return {one for one in shown if not self._services.access.is_active(one)}
@@ -126,8 +129,8 @@ class Serving:
         issuer = self._trusted.get(listener)
         if issuer is None:
             return None
-        with reading(self._desk.engine) as tx:
-            row = self._desk.rows.crls.find(tx, crls.name(issuer))
+        with self._desk.registry.reading() as tx:
+            row = self._desk.registry.crls.find(tx, crls.name(issuer))
         if row is None:
             raise ConfigInvalid(f"the registry has no revocation list for the {listener} listener")
         return ClientTrust(issuer.certificate, load_crl(row.der))

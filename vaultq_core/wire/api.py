@@ -13,6 +13,7 @@ from vaultq_core.wire.statements import SignedVaultStatement
 
 CertificateDer = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES)]
 CrlDer = Annotated[bytes, msgspec.Meta(max_length=CRL_BYTES)]
+NAME_BYTES = 64
 DoctorStatus = Literal["provisioned", "pending", "active", "revoked", "rejected"]
 
 
@@ -79,9 +80,13 @@ class EnrolmentState(_Body, frozen=True, kw_only=True):
 
 
 class DoctorNew(_Body, frozen=True, kw_only=True):
-    """POST /v1/doctors."""
+    """POST /v1/doctors. The name goes into certificates, which take 64 bytes of UTF-8 (RFC 5280, A.1)."""
 
     name: Line
+
+    def __post_init__(self) -> None:
+        if len(self.name.encode()) > NAME_BYTES:
+            raise ValueError(f"a name has at most {NAME_BYTES} bytes of UTF-8")
 
 
 class DoctorProvision(_Body, frozen=True, kw_only=True):

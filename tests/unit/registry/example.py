@@ -52,7 +52,8 @@ def new_registry(path: Path) -> Registry:
     registry = opened_registry(path)
     migrate(registry.engine)
     with registry.writing() as tx:
-        registry.create(tx, HOSPITAL)
+        registry.create(tx)
+        registry.vault.create(tx, HOSPITAL)
         for doctor, name in ((ADA, "Ada Lovelace"), (BOB, "Bob Koch")):
             registry.doctors.add(tx, Doctor(id=doctor, name=name, status="provisioned", created=CREATED))
         registry.patients.add(tx, a_patient(PATIENT))

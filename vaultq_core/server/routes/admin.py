@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Litestar, Response, get, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
+from vaultq_core.server.composition import Services
 from vaultq_core.server.problems import exception_handlers
 from vaultq_core.server.routes.body import json_answer, read_json
 from vaultq_core.server.routes.caller import AnyRequest, client_certificate
-from vaultq_core.server.composition import Services
 from vaultq_core.wire import paths
 from vaultq_core.wire.api import DoctorIssue, DoctorNew, DoctorRevoke
 from vaultq_core.wire.ids import DoctorId, parse
@@ -22,53 +23,65 @@ Index = Annotated[int, Parameter(ge=0, le=2**53 - 1)]
 
 def admin_app(services: Services) -> Litestar:
     """Return the application of the admin listener."""
-    short, limit, doctors = services.pools.short, services.limits.api_body_bytes, services.doctors
+    return Litestar(
+        [*_views(services), *_changes(services)],
+        exception_handlers=exception_handlers(),
+        openapi_config=None,
+        logging_config=None,
+    )
 
-    async def administrator(request: AnyRequest) -> str:
-        return await short.run(services.access.administrator, client_certificate(request))
+
+def _views(services: Services) -> list[HTTPRouteHandler]:
+    short, doctors = services.pools.short, services.doctors
 
     @get(paths.DOCTORS)
     async def list_doctors(request: AnyRequest, after: str = "", limit: PageSize = 100) -> Response[bytes]:
-        await administrator(request)
+        await _administrator(services, request)
         return json_answer(await short.run(doctors.page, after, limit))
 
     @get(paths.PENDING)
     async def pending_doctors(request: AnyRequest) -> Response[bytes]:
-        await administrator(request)
+        await _administrator(services, request)
         return json_answer(await short.run(doctors.pending))
-
-    @post(paths.DOCTORS, status_code=201)
-    async def add_doctor(request: AnyRequest) -> Response[bytes]:
-        who, new = await administrator(request), await read_json(request, DoctorNew, limit)
-        return json_answer(await short.run(doctors.provision, who, new), 201)
-
-    @post(f"{paths.DOCTORS}/{{doctor:str}}/issue", status_code=200)
-    async def issue(request: AnyRequest, doctor: str) -> Response[bytes]:
-        who, body = await administrator(request), await read_json(request, DoctorIssue, limit)
-        return json_answer(await short.run(doctors.issue, who, parse(doctor, DoctorId, "doctor's id"), body))
-
-    @post(f"{paths.DOCTORS}/{{doctor:str}}/reject", status_code=200)
-    async def reject(request: AnyRequest, doctor: str) -> Response[bytes]:
-        who = await administrator(request)
-        return json_answer(await short.run(doctors.reject, who, parse(doctor, DoctorId, "doctor's id")))
-
-    @post(f"{paths.DOCTORS}/{{doctor:str}}/revoke", status_code=200)
-    async def revoke(request: AnyRequest, doctor: str) -> Response[bytes]:
-        who, body = await administrator(request), await read_json(request, DoctorRevoke, limit)
-        return json_answer(await short.run(doctors.revoke, who, parse(doctor, DoctorId, "doctor's id"), body))
 
     @get(paths.LOG_ENTRIES)
     async def log_entries(request: AnyRequest, after: Index = 0, limit: PageSize = 100) -> Response[bytes]:
-        await administrator(request)
+        await _administrator(services, request)
         return json_answer(await short.run(services.log.entries, after, limit))
 
     @get(paths.STATUS)
     async def status(request: AnyRequest) -> Response[bytes]:
-        await administrator(request)
+        await _administrator(services, request)
         return json_answer(await short.run(services.status))
 
-    return Litestar(
-        [list_doctors, pending_doctors, add_doctor, issue, reject, revoke, log_entries, status],
-        exception_handlers=exception_handlers(),
-        openapi_config=None,
-    )
+    return [list_doctors, pending_doctors, log_entries, status]
+
+
+def _changes(services: Services) -> list[HTTPRouteHandler]:
+    short, limit, doctors = services.pools.short, services.limits.api_body_bytes, services.doctors
+
+    @post(paths.DOCTORS, status_code=201)
+    async def add_doctor(request: AnyRequest) -> Response[bytes]:
+        who, new = await _administrator(services, request), await read_json(request, DoctorNew, limit)
+        return json_answer(await short.run(doctors.provision, who, new), 201)
+
+    @post(f"{paths.DOCTORS}/{{doctor:str}}/issue", status_code=200)
+    async def issue(request: AnyRequest, doctor: str) -> Response[bytes]:
+        who, body = await _administrator(services, request), await read_json(request, DoctorIssue, limit)
+        return json_answer(await short.run(doctors.issue, who, parse(doctor, DoctorId, "doctor's id"), body))
+
+    @post(f"{paths.DOCTORS}/{{doctor:str}}/reject", status_code=200)
+    async def reject(request: AnyRequest, doctor: str) -> Response[bytes]:
+        who = await _administrator(services, request)
+        return json_answer(await short.run(doctors.reject, who, parse(doctor, DoctorId, "doctor's id")))
+
+    @post(f"{paths.DOCTORS}/{{doctor:str}}/revoke", status_code=200)
+    async def revoke(request: AnyRequest, doctor: str) -> Response[bytes]:
+        who, body = await _administrator(services, request), await read_json(request, DoctorRevoke, limit)
+        return json_answer(await short.run(doctors.revoke, who, parse(doctor, DoctorId, "doctor's id"), body))
+
+    return [add_doctor, issue, reject, revoke]
+
+
+async def _administrator(services: Services, request: AnyRequest) -> str:
+    return await services.pools.short.run(services.access.administrator, client_certificate(request))

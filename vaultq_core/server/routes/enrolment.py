@@ -7,10 +7,10 @@ from string import hexdigits
 from litestar import Litestar, Response, get, post, put
 
 from vaultq_core.errors import NotAuthenticated
+from vaultq_core.server.composition import Services
 from vaultq_core.server.problems import exception_handlers
 from vaultq_core.server.routes.body import json_answer, read_json
 from vaultq_core.server.routes.caller import AnyRequest
-from vaultq_core.server.composition import Services
 from vaultq_core.wire import paths
 from vaultq_core.wire.api import EnrolmentOpening
 from vaultq_core.wire.ids import DoctorId, parse
@@ -48,6 +48,7 @@ def enrolment_app(services: Services) -> Litestar:
         [vault, open_enrolment, submit_enrolment, enrolment_state],
         exception_handlers=exception_handlers(),
         openapi_config=None,
+        logging_config=None,
     )
 
 

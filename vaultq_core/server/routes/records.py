@@ -12,10 +12,10 @@ from litestar.types import ASGIApp
 
 from vaultq_core.server.asgi import Receive, Scope
 from vaultq_core.server.bridge import start_download, upload
+from vaultq_core.server.composition import Services
 from vaultq_core.server.problems import exception_handlers
 from vaultq_core.server.routes.body import json_answer, read_body
 from vaultq_core.server.routes.caller import AnyRequest, client_certificate
-from vaultq_core.server.composition import Services
 from vaultq_core.wire import paths
 from vaultq_core.wire.limits import REQUEST_BYTES
 
@@ -67,4 +67,5 @@ def records_app(services: Services) -> Litestar:
         [put_record, answer_request, vault, checkpoint, consistency],
         exception_handlers=exception_handlers(),
         openapi_config=None,
+        logging_config=None,
     )

@@ -17,7 +17,6 @@ from vaultq_core.crypto.chains import VerifiedDoctor, verify_doctor
 from vaultq_core.crypto.statements import VerifiedGrant, allows, verify_grant, verify_grant_chain
 from vaultq_core.errors import NotAuthenticated, NotFound, NotPermitted, NotVerified
 from vaultq_core.registry.certificates import CertificateRow
-from vaultq_core.registry.engine import reading
 from vaultq_core.registry.grants import Grant
 from vaultq_core.registry.patients import Patient
 from vaultq_core.server.services.desk import Desk
@@ -71,8 +70,8 @@ class Access:
 
         Raises NotAuthenticated.
         """
-        rows = self._desk.rows
-        with reading(self._desk.engine) as tx:
+        rows = self._desk.registry
+        with self._desk.registry.reading() as tx:
             tls = self._active(tx, tls_certificate, "doctor-tls")  # 1
             signing = self._active(tx, rows.enrolled_keys.by_tls_certificate(tx, tls.sha256).signing_certificate)
             owner = rows.doctors.find(tx, tls.owner)
@@ -86,16 +85,16 @@ class Access:
 
     def administrator(self, tls_certificate: str) -> str:
         """Return the id of the active administrator of a TLS certificate. Raises NotAuthenticated."""
-        with reading(self._desk.engine) as tx:
+        with self._desk.registry.reading() as tx:
             owner = self._active(tx, tls_certificate, "admin-tls").owner
-            if self._desk.rows.administrators.get(tx, owner).status != "active":
+            if self._desk.registry.administrators.get(tx, owner).status != "active":
                 raise NotAuthenticated("this certificate is not an active administrator's")
         return owner
 
     def is_active(self, certificate: str) -> bool:
         """Tell whether the registry knows a certificate (SHA-256 of its DER) as active and in date."""
-        with reading(self._desk.engine) as tx:
-            row = self._desk.rows.certificates.find(tx, certificate)
+        with self._desk.registry.reading() as tx:
+            row = self._desk.registry.certificates.find(tx, certificate)
         return row is not None and row.is_active(self._desk.seconds())
 
     def on_patient(self, caller: Caller, patient: str, needed: Role, operation: str) -> Allowed:
@@ -103,7 +102,7 @@ class Access:
 
         Raises NotFound without a grant, NotPermitted with a lesser one; the log takes either attempt.
         """
-        with reading(self._desk.engine) as tx:
+        with self._desk.registry.reading() as tx:
             allowed = self.find(tx, caller, patient)
         if allowed is not None and allows(allowed.role, needed):
             return allowed
@@ -115,11 +114,11 @@ class Access:
 
     def find(self, tx: Connection, caller: Caller, patient: str) -> Allowed | None:
         """Return the patient with the best role that a chain of grants proves for the caller, or None."""
-        row = self._desk.rows.patients.find(tx, patient)
+        row = self._desk.registry.patients.find(tx, patient)
         if row is None or row.erased_at is not None:
             return None
         held = {}
-        for grant in self._desk.rows.grants.in_force(tx, patient, caller.id, self._desk.seconds()):
+        for grant in self._desk.registry.grants.in_force(tx, patient, caller.id, self._desk.seconds()):
             role = self._role(tx, caller, grant)
             if role is not None:
                 held[role] = grant.id
@@ -133,13 +132,13 @@ class Access:
     def _active(
         self, tx: Connection, sha256: str, role: Literal["doctor-tls", "doctor-signing", "admin-tls"] = "doctor-signing"
     ) -> CertificateRow:
-        row = self._desk.rows.certificates.find(tx, sha256)
+        row = self._desk.registry.certificates.find(tx, sha256)
         if row is None or row.role != role or not row.is_active(self._desk.seconds()):
             raise NotAuthenticated("this certificate is not active: revoked, ended, or issued for something else")
         return row
 
     def _role(self, tx: Connection, caller: Caller, grant: Grant) -> Role | None:
-        chain = self._desk.rows.grants.chain(tx, grant.id)
+        chain = self._desk.registry.grants.chain(tx, grant.id)
         if any(each.ended_at is not None for each in chain):
             return None
         doctor = caller.doctor
@@ -154,7 +153,7 @@ class Access:
 
     def _verify_grant(self, statement: bytes, log_index: int) -> VerifiedGrant:
         # Its author's certificates have to hold at the grant's log time, not today.
-        with reading(self._desk.engine) as tx:
-            (logged,) = self._desk.rows.log.entries(tx, after=log_index - 1, limit=1)
+        with self._desk.registry.reading() as tx:
+            (logged,) = self._desk.registry.log.entries(tx, after=log_index - 1, limit=1)
         grant = canonical.decode(statement, SignedGrant, limit=SIGNED_GRANT_BYTES)
         return verify_grant(grant, self._desk.keys.trust, dt.datetime.fromtimestamp(logged.time, dt.UTC))

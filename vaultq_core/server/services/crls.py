@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import Connection
@@ -13,7 +14,6 @@ from vaultq_core.crypto.revocation import RevokedCertificate, load_crl, sign_crl
 from vaultq_core.errors import Conflict
 from vaultq_core.registry.certificates import CertificateRow
 from vaultq_core.registry.crls import CrlRow
-from vaultq_core.registry.engine import reading, writing
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.doctor_units import issuer_name
 
@@ -31,14 +31,14 @@ class CrlPublisher:
         """Sign all lists anew and tell the workers. Raises KeystoreUnavailable or RegistryUnavailable."""
         for issuer in self.issuers():
             self._publish(issuer)
-        with writing(self._desk.engine) as tx:
-            self._desk.rows.epoch.advance(tx)
+        with self._desk.registry.writing() as tx:
+            self._desk.registry.epoch.advance(tx)
 
     def is_due(self) -> bool:
         """Tell whether a list is missing or older than a day."""
         latest = self._desk.seconds() - int(RENEW_AFTER.total_seconds())
-        with reading(self._desk.engine) as tx:
-            rows = [self._desk.rows.crls.find(tx, name(issuer)) for issuer in self.issuers()]
+        with self._desk.registry.reading() as tx:
+            rows = [self._desk.registry.crls.find(tx, name(issuer)) for issuer in self.issuers()]
         return any(row is None or row.this_update < latest for row in rows)
 
     def issuers(self) -> tuple[Issuer, ...]:
@@ -48,23 +48,21 @@ class CrlPublisher:
 
     def _publish(self, issuer: Issuer) -> None:
         for _ in range(_TRIES):
-            with reading(self._desk.engine) as tx:
-                present = self._desk.rows.crls.find(tx, name(issuer))
-                revoked = self._desk.rows.certificates.revoked_by(tx, name(issuer))
+            with self._desk.registry.reading() as tx:
+                present = self._desk.registry.crls.find(tx, name(issuer))
+                revoked = self._desk.registry.certificates.revoked_by(tx, name(issuer))
             # Signed outside of any transaction: the key may live in a token.
             row = signed_crl(issuer, revoked, present.number + 1 if present else 1, self._desk.now())
-            try:
-                with writing(self._desk.engine) as tx:
+            with suppress(Conflict):  # another worker published meanwhile, perhaps without what we read
+                with self._desk.registry.writing() as tx:
                     self._put(tx, row, len(revoked))
                 return
-            except Conflict:
-                continue  # another worker published meanwhile, perhaps without what we read
         raise Conflict("the revocation lists change too fast", remedy="Try again; nothing was lost.")
 
     def _put(self, tx: Connection, row: CrlRow, revoked: int) -> None:
-        if len(self._desk.rows.certificates.revoked_by(tx, row.issuer)) != revoked:
+        if len(self._desk.registry.certificates.revoked_by(tx, row.issuer)) != revoked:
             raise Conflict("a certificate was revoked meanwhile")
-        self._desk.rows.crls.put(tx, row)
+        self._desk.registry.crls.put(tx, row)
 
 
 def name(issuer: Issuer) -> str:

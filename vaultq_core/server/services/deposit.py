@@ -17,7 +17,6 @@ from vaultq_core.crypto.payload import DEK_BYTES
 from vaultq_core.crypto.records import VerifiedManifest
 from vaultq_core.errors import Conflict, LimitExceeded, Malformed, NotVerified, StorageError, Unavailable
 from vaultq_core.registry.commit import Turn
-from vaultq_core.registry.engine import reading, writing
 from vaultq_core.registry.pending_records import PendingRecord
 from vaultq_core.registry.records import RecordRow
 from vaultq_core.server.services.access import Access, Caller
@@ -86,13 +85,13 @@ class Deposit:
         return frame
 
     def _receipt_of(self, verified: VerifiedManifest) -> str | None:
-        with reading(self._desk.engine) as tx:
-            row = self._desk.rows.records.find(tx, verified.manifest.record)
+        with self._desk.registry.reading() as tx:
+            row = self._desk.registry.records.find(tx, verified.manifest.record)
             if row is None:
                 return None
             if (row.manifest_hash, row.author) != (verified.hash, verified.author.id):
                 raise Conflict("another record has this id", remedy="Put the record again; it gets a new id.")
-            return encode_receipt(self._desk.rows.log.receipt(tx, row.log_index))
+            return encode_receipt(self._desk.registry.log.receipt(tx, row.log_index))
 
     def _announce(self, manifest: Manifest) -> ObjectName:
         suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(SUFFIX_CHARS))
@@ -100,16 +99,16 @@ class Deposit:
         row = PendingRecord(
             object_name=name, record=manifest.record, patient=manifest.patient, created=self._desk.seconds()
         )
-        with writing(self._desk.engine) as tx:
-            self._desk.rows.pending.add(tx, row)
+        with self._desk.registry.writing() as tx:
+            self._desk.registry.pending_records.add(tx, row)
         return name
 
     def _withdraw(self, name: ObjectName) -> None:
         # Whoever takes the pending row decides about the object; if the commit took it, the record counts.
         # What cannot be cleaned now is left to `scrub`, and must not hide why the upload failed.
         with suppress(Conflict, Unavailable, StorageError):
-            with writing(self._desk.engine) as tx:
-                self._desk.rows.pending.take(tx, name)
+            with self._desk.registry.writing() as tx:
+                self._desk.registry.pending_records.take(tx, name)
             self._desk.storage.delete(name)
 
 
@@ -126,8 +125,8 @@ class StoreRecord:
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises Conflict when the id, or the record to replace, was taken meanwhile."""
-        rows, manifest = self.desk.rows, self.verified.manifest
-        rows.pending.take(tx, self.stored.name)
+        rows, manifest = self.desk.registry, self.verified.manifest
+        rows.pending_records.take(tx, self.stored.name)
         self._require_replaceable(tx)
         counter = rows.patients.next_record(tx, manifest.patient)
         record_hash = self.writer.record_hash
@@ -162,7 +161,7 @@ class StoreRecord:
         replaces = self.verified.manifest.replaces
         if replaces is None:
             return
-        old = self.desk.rows.records.find(tx, replaces.record)
+        old = self.desk.registry.records.find(tx, replaces.record)
         if old is None or old.patient != self.verified.manifest.patient or old.manifest_hash != replaces.manifest:
             raise Conflict("the record to replace is not this patient's, or has another manifest")
 

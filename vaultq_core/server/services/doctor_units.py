@@ -43,8 +43,8 @@ class Provision:
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows."""
         doctor = Doctor(id=self.password.doctor, name=self.name, status="provisioned", created=turn.time)
-        self.desk.rows.doctors.add(tx, doctor)
-        self.desk.rows.passwords.set(tx, self.password)
+        self.desk.registry.doctors.add(tx, doctor)
+        self.desk.registry.passwords.set(tx, self.password)
         return (DoctorProvisioned(vault=self.desk.vault, administrator=self.administrator, doctor=doctor.id),)
 
 
@@ -61,7 +61,7 @@ class Issue:
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises Conflict when somebody else decided, or a key was certified before."""
-        rows, doctor = self.desk.rows, self.enrolment.doctor
+        rows, doctor = self.desk.registry, self.enrolment.doctor
         signing, tls = self.pair
         rows.certificates.add(tx, certificate_row(signing, "doctor-signing", doctor))
         rows.certificates.add(tx, certificate_row(tls, "doctor-tls", doctor))
@@ -101,10 +101,10 @@ class Reject:
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises Conflict when somebody else decided."""
         doctor = self.enrolment.doctor
-        self.desk.rows.enrolments.decide(
+        self.desk.registry.enrolments.decide(
             tx, self.enrolment, "rejected", administrator=self.administrator, now=turn.time, log_index=turn.index
         )
-        self.desk.rows.doctors.move(tx, doctor, "rejected")
+        self.desk.registry.doctors.move(tx, doctor, "rejected")
         entry = EnrolmentRejected(
             vault=self.desk.vault,
             administrator=self.administrator,
@@ -126,7 +126,7 @@ class Revoke:
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises NotFound, or Conflict when the doctor has no certificates to revoke."""
-        rows = self.desk.rows
+        rows = self.desk.registry
         keys = rows.enrolled_keys.of_doctor(tx, self.doctor)
         if not keys:
             rows.doctors.get(tx, self.doctor)

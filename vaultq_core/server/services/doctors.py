@@ -12,7 +12,6 @@ from vaultq_core.crypto.enrolment import verify_enrolment
 from vaultq_core.crypto.issuing import issue_doctor_pair
 from vaultq_core.errors import Conflict, Malformed
 from vaultq_core.registry.doctors import Doctor
-from vaultq_core.registry.engine import reading
 from vaultq_core.registry.enrolments import Enrolment
 from vaultq_core.registry.passwords import OneTimePassword
 from vaultq_core.server.services.crls import CrlPublisher
@@ -71,16 +70,16 @@ class DoctorsOffice:
 
     def page(self, after: str, limit: int) -> api.Doctors:
         """Return at most `limit` doctors by id, from the one after `after`."""
-        with reading(self._desk.engine) as tx:
-            found = self._desk.rows.doctors.page(tx, after=after, limit=limit)
+        with self._desk.registry.reading() as tx:
+            found = self._desk.registry.doctors.page(tx, after=after, limit=limit)
             rows = tuple(self._row(tx, doctor) for doctor in found)
         return api.Doctors(doctors=rows, next=rows[-1].doctor if len(rows) == limit else None)
 
     def pending(self) -> api.Doctors:
         """Return the doctors whose proven keys wait for a decision, with the words to compare by phone."""
-        with reading(self._desk.engine) as tx:
-            waiting = self._desk.rows.enrolments.page(tx, "pending", limit=PAGE_ITEMS)
-            rows = tuple(self._row(tx, self._desk.rows.doctors.get(tx, each.doctor), each) for each in waiting)
+        with self._desk.registry.reading() as tx:
+            waiting = self._desk.registry.enrolments.page(tx, "pending", limit=PAGE_ITEMS)
+            rows = tuple(self._row(tx, self._desk.registry.doctors.get(tx, each.doctor), each) for each in waiting)
         return api.Doctors(doctors=rows)
 
     def issue(self, administrator: str, doctor: str, body: api.DoctorIssue) -> api.Change:
@@ -88,9 +87,9 @@ class DoctorsOffice:
 
         Raises Conflict when nothing waits, or other keys wait than the ones with these words.
         """
-        with reading(self._desk.engine) as tx:
-            waiting = self._desk.rows.enrolments.pending(tx, doctor)
-            name = self._desk.rows.doctors.get(tx, doctor).name
+        with self._desk.registry.reading() as tx:
+            waiting = self._desk.registry.enrolments.pending(tx, doctor)
+            name = self._desk.registry.doctors.get(tx, doctor).name
         if waiting.words != " ".join(body.words) or waiting.request is None:
             raise Conflict("the words differ from those of the keys that wait", remedy="Reject, and tell the doctor.")
         request = canonical.decode(waiting.request, EnrolmentRequest, limit=SIGNED_MANIFEST_BYTES)
@@ -103,8 +102,8 @@ class DoctorsOffice:
 
     def reject(self, administrator: str, doctor: str) -> api.Change:
         """Refuse the keys that wait. Raises Conflict when none do."""
-        with reading(self._desk.engine) as tx:
-            waiting = self._desk.rows.enrolments.pending(tx, doctor)
+        with self._desk.registry.reading() as tx:
+            waiting = self._desk.registry.enrolments.pending(tx, doctor)
         return self._commit(Reject(self._desk, administrator, waiting))
 
     def revoke(self, administrator: str, doctor: str, body: api.DoctorRevoke) -> api.Change:
@@ -123,7 +122,7 @@ class DoctorsOffice:
         return api.Change(index=committed.receipts[0].index, time=committed.time)
 
     def _row(self, tx: Connection, doctor: Doctor, waiting: Enrolment | None = None) -> api.DoctorRow:
-        active = [each.not_after for each in self._desk.rows.certificates.of_owner(tx, doctor.id)
+        active = [each.not_after for each in self._desk.registry.certificates.of_owner(tx, doctor.id)
                   if each.status == "active"]  # fmt: skip
         return api.DoctorRow(
             doctor=doctor.id,

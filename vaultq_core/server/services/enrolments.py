@@ -15,7 +15,6 @@ from vaultq_core.crypto.enrolment import ProvenKeys, verify_enrolment
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.errors import Conflict, NotAuthenticated, NotFound, TooManyRequests, WrongPassword
 from vaultq_core.registry.commit import Turn
-from vaultq_core.registry.engine import reading, writing
 from vaultq_core.registry.enrolments import Enrolment
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.wire import canonical
@@ -53,10 +52,10 @@ class Enrolments:
         Raises TooManyRequests, WrongPassword, or Conflict while proofs wait for a decision.
         """
         desk, doctor, now = self._desk, opening.doctor, self._desk.seconds()
-        with writing(desk.engine) as tx:
-            if desk.rows.rates.hit(tx, "enrolments", now=now, seconds=_WINDOW_SECONDS) > self._hits_per_window:  # 1
+        with desk.registry.writing() as tx:
+            if desk.registry.rates.hit(tx, "enrolments", now=now, seconds=_WINDOW_SECONDS) > self._hits_per_window:  # 1
                 raise TooManyRequests("too many enrolments are tried now", retry_after=_WINDOW_SECONDS)
-            hashed = desk.rows.passwords.take_attempt(tx, doctor, now)  # 2
+            hashed = desk.registry.passwords.take_attempt(tx, doctor, now)  # 2
         matches = bcrypt.checkpw(opening.password.encode(), hashed or _nobodys_hash())
         if hashed is None or not matches:  # 3
             raise WrongPassword("id and one-time password do not belong together, or the password is spent or expired")
@@ -82,8 +81,8 @@ class Enrolments:
         enrolment = self._find(doctor, secret)
         if enrolment.state != "issued" or enrolment.request is None:
             return EnrolmentState(state=enrolment.state)
-        rows = self._desk.rows
-        with reading(self._desk.engine) as tx:
+        rows = self._desk.registry
+        with self._desk.registry.reading() as tx:
             key = rows.enrolled_keys.of_doctor(tx, doctor)[0]
             signing = rows.certificates.get(tx, key.signing_certificate).der
             tls = rows.certificates.get(tx, key.tls_certificate).der
@@ -95,11 +94,11 @@ class Enrolments:
 
     def _opened(self, doctor: str, hashed: bytes, now: int) -> EnrolmentOpened:
         secret, nonce = secrets.token_bytes(SECRET_BYTES), secrets.token_bytes(SECRET_BYTES)
-        rows, expires = self._desk.rows, now + OPEN_SECONDS
+        rows, expires = self._desk.registry, now + OPEN_SECONDS
         enrolment = Enrolment(
             secret_hash=sha256_hex(secret), doctor=doctor, nonce=nonce, state="open", created=now, expires=expires
         )
-        with writing(self._desk.engine) as tx:
+        with self._desk.registry.writing() as tx:
             rows.passwords.give_back(tx, doctor, hashed)
             rows.enrolments.open(tx, enrolment)
             name = rows.doctors.get(tx, doctor).name
@@ -107,8 +106,8 @@ class Enrolments:
 
     def _find(self, doctor: str, secret: bytes) -> Enrolment:
         try:
-            with reading(self._desk.engine) as tx:
-                return self._desk.rows.enrolments.by_secret(tx, doctor, sha256_hex(secret))
+            with self._desk.registry.reading() as tx:
+                return self._desk.registry.enrolments.by_secret(tx, doctor, sha256_hex(secret))
         except NotFound:
             raise NotAuthenticated("no enrolment of this doctor has this secret") from None
 
@@ -125,7 +124,7 @@ class ReceiveProofs:
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises Conflict when the enrolment or the password is over."""
-        rows, doctor, statement = self.desk.rows, self.enrolment.doctor, self.proven.statement
+        rows, doctor, statement = self.desk.registry, self.enrolment.doctor, self.proven.statement
         rows.passwords.spend(tx, doctor, turn.time)
         rows.enrolments.receive(
             tx,

@@ -11,7 +11,6 @@ from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.statements import VerifiedGrant, verify_grant, verify_grant_chain
 from vaultq_core.errors import Conflict, NotFound, NotVerified
 from vaultq_core.registry.commit import Turn
-from vaultq_core.registry.engine import reading
 from vaultq_core.server.services.access import Access, Caller
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.patients import grant_row
@@ -46,13 +45,13 @@ class Grants:
             raise NotVerified("the grant is signed by another doctor than the one who sends it", step=1)
         said, statement = given.statement, canonical.encode(operation.grant)
         self._access.on_patient(caller, said.patient, "own", "grant")  # 2
-        with reading(desk.engine) as tx:
-            present = desk.rows.grants.find(tx, said.grant)
+        with desk.registry.reading() as tx:
+            present = desk.registry.grants.find(tx, said.grant)
             if present is not None and present.statement == statement:  # a safe retry
-                return wire.Done(receipt=encode_receipt(desk.rows.log.receipt(tx, present.log_index)))
-            if desk.rows.doctors.get(tx, said.doctor).status != "active":  # 3
+                return wire.Done(receipt=encode_receipt(desk.registry.log.receipt(tx, present.log_index)))
+            if desk.registry.doctors.get(tx, said.doctor).status != "active":  # 3
                 raise Conflict("the colleague is not an active doctor")
-            if desk.rows.enrolled_keys.of_doctor(tx, said.doctor)[0].signing_key_hash != said.key:
+            if desk.registry.enrolled_keys.of_doctor(tx, said.doctor)[0].signing_key_hash != said.key:
                 raise Conflict("the grant names another key than the colleague's present one")
             chain = self._chain(tx, said.parent)
         verify_grant_chain([*chain, given], said.doctor, said.key, said.patient, desk.now())  # 4
@@ -63,29 +62,27 @@ class Grants:
         """Return the grants on a patient that hold now. Raises NotFound without a grant."""
         self._access.on_patient(caller, operation.patient, "read", "grants")
         now = self._desk.seconds()
-        with reading(self._desk.engine) as tx:
-            rows = self._desk.rows.grants.of_patient(tx, operation.patient, limit=PAGE_ITEMS)
+        with self._desk.registry.reading() as tx:
+            rows = self._desk.registry.grants.of_patient(tx, operation.patient, limit=PAGE_ITEMS)
         held = (row for row in rows if row.ended_at is None and (row.until is None or row.until >= now))
         return wire.Grants(grants=tuple(_signed(row.statement) for row in held))
 
     def doctor(self, _caller: Caller, operation: wire.DoctorGet) -> wire.Doctor:
         """Return a colleague's name and certificates. Raises NotFound unless they are active."""
-        rows = self._desk.rows
-        with reading(self._desk.engine) as tx:
+        rows = self._desk.registry
+        with self._desk.registry.reading() as tx:
             doctor = rows.doctors.get(tx, operation.doctor)
             if doctor.status != "active":
                 raise NotFound("there is no such active doctor")
             key = rows.enrolled_keys.of_doctor(tx, doctor.id)[0]
             signing = rows.certificates.get(tx, key.signing_certificate).der
             tls = rows.certificates.get(tx, key.tls_certificate).der
-        return wire.Doctor(
-            doctor=doctor.id, name=doctor.name, certificates=CertificatePair(signing=signing, tls=tls)
-        )
+        return wire.Doctor(doctor=doctor.id, name=doctor.name, certificates=CertificatePair(signing=signing, tls=tls))
 
     def _chain(self, tx: Connection, parent: str | None) -> list[VerifiedGrant]:
         if parent is None:
             raise NotVerified("a founding grant comes with a new patient", step=4)
-        chain = self._desk.rows.grants.chain(tx, parent)
+        chain = self._desk.registry.grants.chain(tx, parent)
         if any(each.ended_at is not None for each in chain):
             raise NotVerified("the grant's parent has ended", step=4)
         return [self._access.verified(each) for each in chain]
@@ -103,7 +100,7 @@ class StoreGrant:
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the row. Raises Conflict when the id is taken."""
         said = self.grant.statement
-        self.desk.rows.grants.add(tx, grant_row(self.grant, self.statement, turn))
+        self.desk.registry.grants.add(tx, grant_row(self.grant, self.statement, turn))
         entry = GrantGiven(
             vault=self.desk.vault,
             doctor=said.author,

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.errors import Conflict, KeyNotFound, ObjectExists
 from vaultq_core.registry.commit import Turn
-from vaultq_core.registry.engine import reading, writing
 from vaultq_core.registry.keys import KemKeyRow
 from vaultq_core.registry.statements import StatementRow
 from vaultq_core.server.ceremony import STATEMENT_LIFETIME, MonthlyKey, kem_key_id, make_monthly_key, make_statement
@@ -61,13 +60,13 @@ class Maintenance:
         """Publish the last checkpoint, and let another worker take over at once."""
         self._publish_checkpoint()
         if self._holds_lease:
-            with writing(self._desk.engine) as tx:
-                self._desk.rows.leases.release(tx, LEASE, self._holder)
+            with self._desk.registry.writing() as tx:
+                self._desk.registry.leases.release(tx, LEASE, self._holder)
 
     def _publish_checkpoint(self) -> None:
         """Put the newest checkpoint into storage and delete older ones: a restored backup cannot fork unnoticed."""
-        with reading(self._desk.engine) as tx:
-            head = self._desk.rows.log.head(tx)
+        with self._desk.registry.reading() as tx:
+            head = self._desk.registry.log.head(tx)
         if head.size == self._published:
             return
         with suppress(ObjectExists):
@@ -79,8 +78,8 @@ class Maintenance:
 
     def _lease(self) -> bool:
         try:
-            with writing(self._desk.engine) as tx:
-                return self._desk.rows.leases.take(
+            with self._desk.registry.writing() as tx:
+                return self._desk.registry.leases.take(
                     tx, LEASE, self._holder, now=self._desk.seconds(), seconds=LEASE_SECONDS
                 )
         except Conflict:  # another worker took it in the same instant
@@ -88,8 +87,8 @@ class Maintenance:
 
     def _renew_statement(self) -> None:
         desk = self._desk
-        with reading(desk.engine) as tx:
-            newest = desk.rows.statements.newest(tx)
+        with desk.registry.reading() as tx:
+            newest = desk.registry.statements.newest(tx)
         age = desk.now() + STATEMENT_LIFETIME - dt.datetime.fromtimestamp(newest.not_after, dt.UTC)
         month = kem_key_id(desk.now())
         if newest.kem_key >= month and age < RENEW_STATEMENT_AFTER:
@@ -103,18 +102,18 @@ class Maintenance:
         desk.committer.commit(PublishStatement(desk, signed, new_key))
 
     def _kem_of(self, row: StatementRow) -> KemKey:
-        with reading(self._desk.engine) as tx:
-            key = self._desk.rows.kem_keys.get(tx, row.kem_key)
+        with self._desk.registry.reading() as tx:
+            key = self._desk.registry.kem_keys.get(tx, row.kem_key)
         return KemKey(id=key.id, public_key=key.public_key)
 
     def _destroy_old_keys(self) -> None:
-        with reading(self._desk.engine) as tx:
-            due = self._desk.rows.kem_keys.due(tx, self._desk.seconds())
+        with self._desk.registry.reading() as tx:
+            due = self._desk.registry.kem_keys.due(tx, self._desk.seconds())
         for row in due:
             with suppress(KeyNotFound):  # a run that was killed had come this far
                 self._desk.keystore.destroy_key(KeyId.parse(row.key_id))
-            with writing(self._desk.engine) as tx:
-                self._desk.rows.kem_keys.destroy(tx, row.id)
+            with self._desk.registry.writing() as tx:
+                self._desk.registry.kem_keys.destroy(tx, row.id)
             self._desk.kem_keys.forget(row.id)
 
 
@@ -129,7 +128,7 @@ class PublishStatement:
 
     def apply(self, tx: Connection, _turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises Conflict when another worker was first."""
-        rows, statement = self.desk.rows, decode_vault_statement(self.signed.statement)
+        rows, statement = self.desk.registry, decode_vault_statement(self.signed.statement)
         if self.new_key is not None:
             rows.kem_keys.put(tx, kem_row(self.new_key, statement.expires))
         else:

@@ -14,7 +14,6 @@ from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.statements import VerifiedGrant, verify_grant, verify_grant_chain
 from vaultq_core.errors import NotFound
 from vaultq_core.registry.commit import Turn
-from vaultq_core.registry.engine import reading
 from vaultq_core.registry.grants import Grant
 from vaultq_core.registry.patients import Patient
 from vaultq_core.server.services.access import Access, Allowed, Caller
@@ -61,8 +60,8 @@ class Patients:
         Raises NotFound, the same for a number that nobody has and one that the caller may not see.
         """
         index = self._blind_index(operation.record_number)
-        with reading(self._desk.engine) as tx:
-            row = self._desk.rows.patients.by_number(tx, index or "")
+        with self._desk.registry.reading() as tx:
+            row = self._desk.registry.patients.by_number(tx, index or "")
             allowed = None if row is None else self._access.find(tx, caller, row.id)
         if allowed is None:
             self._desk.committer.commit(LogOnly(SearchRefused(vault=self._desk.vault, doctor=caller.id)))
@@ -72,8 +71,8 @@ class Patients:
     def seen_by(self, caller: Caller, operation: wire.PatientList) -> wire.Patients:
         """Return a page of the patients on whom the caller's grants prove a role."""
         desk = self._desk
-        with reading(desk.engine) as tx:
-            ids = desk.rows.grants.patients_of(
+        with desk.registry.reading() as tx:
+            ids = desk.registry.grants.patients_of(
                 tx, caller.id, desk.seconds(), after=operation.after or "", limit=operation.limit
             )
             found = [allowed for each in ids if (allowed := self._access.find(tx, caller, each)) is not None]
@@ -92,11 +91,11 @@ class Patients:
         )
 
     def _receipt_of(self, grant: str, statement: bytes) -> str | None:
-        with reading(self._desk.engine) as tx:
-            row = self._desk.rows.grants.find(tx, grant)
+        with self._desk.registry.reading() as tx:
+            row = self._desk.registry.grants.find(tx, grant)
             if row is None or row.statement != statement:
                 return None
-            return encode_receipt(self._desk.rows.log.receipt(tx, row.log_index))
+            return encode_receipt(self._desk.registry.log.receipt(tx, row.log_index))
 
     def _blind_index(self, number: wire.RecordNumber | None) -> str | None:
         if number is None:
@@ -119,7 +118,7 @@ class CreatePatient:
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
         """Write the rows. Raises Conflict when an id or the record number is taken."""
-        rows, said = self.desk.rows, self.grant.statement
+        rows, said = self.desk.registry, self.grant.statement
         wrapped = self.key.wrapped
         patient = Patient(
             id=said.patient,

@@ -14,7 +14,6 @@ from vaultq_core.errors import (
     ObjectMissing,
     RecordDamaged,
 )
-from vaultq_core.registry.engine import reading, writing
 from vaultq_core.registry.records import RecordRow
 from vaultq_core.server.services.access import Access, Allowed, Caller
 from vaultq_core.server.services.desk import Desk
@@ -49,23 +48,23 @@ class Reading:
         opened = self._open(row, self._desk.patient_keys.open(allowed.patient))
         entry = RecordRead(vault=self._desk.vault, doctor=caller.id, patient=row.patient, record=row.id)
         self._desk.committer.commit(LogOnly(entry))
-        with reading(self._desk.engine) as tx:
-            receipt = encode_receipt(self._desk.rows.log.receipt(tx, row.log_index))
+        with self._desk.registry.reading() as tx:
+            receipt = encode_receipt(self._desk.registry.log.receipt(tx, row.log_index))
         return FoundRecord(wire.RecordHead(signed=opened.signed, receipt=receipt), self._watched(row, opened.content))
 
     def of_patient(self, caller: Caller, operation: wire.RecordList) -> wire.Records:
         """Return a page of a patient's records; each manifest is opened from its row, no object is read."""
         allowed = self._access.on_patient(caller, operation.patient, "read", "ls")
-        with reading(self._desk.engine) as tx:
-            found = self._desk.rows.records.of_patient(
+        with self._desk.registry.reading() as tx:
+            found = self._desk.registry.records.of_patient(
                 tx, operation.patient, after=operation.after, limit=operation.limit
             )
         key = self._desk.patient_keys.open(allowed.patient)
         return wire.Records(records=tuple(self._row(row, key) for row in found), total=allowed.patient.record_counter)
 
     def _find(self, caller: Caller, record: str) -> tuple[RecordRow, Allowed]:
-        with reading(self._desk.engine) as tx:
-            row = self._desk.rows.records.find(tx, record)
+        with self._desk.registry.reading() as tx:
+            row = self._desk.registry.records.find(tx, record)
         if row is None:
             raise NotFound("there is no such record, or you hold no grant on its patient")
         return row, self._access.on_patient(caller, row.patient, "read", "get")
@@ -84,8 +83,8 @@ class Reading:
             raise self._damaged(row, error) from None
 
     def _damaged(self, row: RecordRow, error: Exception) -> RecordDamaged:
-        with writing(self._desk.engine) as tx:
-            self._desk.rows.records.mark_damaged(tx, row.id, self._desk.seconds())
+        with self._desk.registry.writing() as tx:
+            self._desk.registry.records.mark_damaged(tx, row.id, self._desk.seconds())
         return RecordDamaged(f"record {row.id} is not what was stored: {error}")
 
     def _row(self, row: RecordRow, key: PatientKey) -> wire.RecordRow:

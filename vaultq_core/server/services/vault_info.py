@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vaultq_core.registry.engine import reading
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.wire import api, canonical
 from vaultq_core.wire.limits import STATEMENT_BYTES
@@ -19,8 +18,8 @@ class VaultInfo:
 
     def __call__(self) -> api.VaultInfo:
         """Return the vault's public facts as they stand in the registry."""
-        rows, keys = self._desk.rows, self._desk.keys
-        with reading(self._desk.engine) as tx:
+        rows, keys = self._desk.registry, self._desk.keys
+        with self._desk.registry.reading() as tx:
             statement = rows.statements.newest(tx).statement
             crls = tuple(row.der for row in rows.crls.every(tx))
             checkpoint = rows.log.head(tx).note
@@ -44,8 +43,8 @@ class ServerStatus:
 
     def __call__(self) -> api.ServerStatus:
         """Return the facts. Raises RegistryUnavailable."""
-        rows = self._desk.rows
-        with reading(self._desk.engine) as tx:
+        rows = self._desk.registry
+        with self._desk.registry.reading() as tx:
             statement = rows.statements.newest(tx)
             return api.ServerStatus(
                 vault=self._desk.vault,
@@ -53,7 +52,7 @@ class ServerStatus:
                 tls=self._tls,
                 keystore=self._desk.keystore.info().backend,
                 storage=type(self._desk.storage).__name__,
-                registry=self._desk.engine.dialect.name,
+                registry=self._desk.registry.engine.dialect.name,
                 statement_version=statement.version,
                 statement_expires=statement.not_after,
                 crl_next_update=min((row.next_update for row in rows.crls.every(tx)), default=0),
