@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ("pytester", "tests.fixtures.hospital", "tests.fixtures.skips_fail", "tests.fixtures.vault_process")
+pytest_plugins = ("pytester", "tests.fixtures.hospital", "tests.fixtures.skips_fail")
