@@ -1,0 +1,7 @@
+"""A real vault and its doctors."""
+
+from __future__ import annotations
+
+from tests.fixtures.exposed_vault import ada, bob, vault
+
+__all__ = ["ada", "bob", "vault"]
