@@ -53,11 +53,8 @@ def enroll(  # noqa: PLR0913 - what an administrator hands to a doctor
     if restart:
         home.enrolment.unlink(missing_ok=True)
     given = (address, doctor, records, hospital_root, pq_root)
-    enrolment = _begin(home, options, given, password_file) if any(given) else _resume(home, options)
-    try:
+    with _begin(home, options, given, password_file) if any(given) else _resume(home, options) as enrolment:
         identity = _wait(enrolment)
-    finally:
-        enrolment.close()
     emit(identity, _show, as_json=as_json)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 import msgspec
 from cryptography import x509
@@ -111,7 +111,7 @@ class Enrolment:
     def state(self) -> EnrolmentState:
         """Return where the enrolment stands; hand the request over if the vault does not have it yet."""
         path = f"{paths.ENROLMENTS}/{self.doctor}"
-        bearer = urlsafe_b64encode(self._stored.secret).decode()
+        bearer = self._stored.secret.hex()
         state = decode_body(self._transport.get(path, limit=SIGNED_MANIFEST_BYTES, bearer=bearer), EnrolmentState)
         if state.state != "open":
             return state
@@ -161,6 +161,14 @@ class Enrolment:
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def begin(home: Home, application: Application, passphrase: str, now: Clock) -> Enrolment:

@@ -90,10 +90,11 @@ def signed_chunks(path: Path, content: Content, progress: Progress = no_progress
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     with file_errors(path):
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
-    with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Usage(f"{path} is not a regular file", remedy="Name a file; a record is one file.")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hold us
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Usage(f"{path} is not a regular file", remedy="Name a file; a record is one file.")
+    with os.fdopen(descriptor, "rb") as file:
         yield file
 
 
