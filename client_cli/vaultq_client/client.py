@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,8 @@ class Client:
         manifest = build_manifest(self.identity, source, details, created=created, seen=seen)
         signed = sign_manifest(manifest, self.identity.keys.signing, self.identity.certificates)
         dek = secrets.token_bytes(DEK_BYTES)
-        entry = OutboxEntry(signed=signed, dek=dek, path=str(source.path), size=source.size, modified=source.modified)
+        place = os.fsencode(source.path)
+        entry = OutboxEntry(signed=signed, dek=dek, place=place, size=source.size, modified=source.modified)
         self.outbox.add(entry)
         try:
             receipt = send(self.session, entry, sending)

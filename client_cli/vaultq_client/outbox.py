@@ -6,6 +6,7 @@ manifest can be sent again, and the vault answers it with the same receipt.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,10 +34,16 @@ class OutboxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     type: Literal["vaultq/outbox/v1"] = "vaultq/outbox/v1"
     signed: SignedManifest
     dek: Key32
-    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    place: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
+    """The file's path as the system has it: bytes, since it need be neither NFC nor UTF-8."""
     size: Size
     modified: int
     """The file's time of change in nanoseconds, as it was when the manifest was signed."""
+
+    @property
+    def path(self) -> str:
+        """The file's path."""
+        return os.fsdecode(self.place)
 
     def __repr__(self) -> str:
         """Hide the key and what is personal."""
