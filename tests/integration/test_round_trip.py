@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 
 import pytest
@@ -78,3 +79,13 @@ def test_the_log_says_who_stored_and_who_read_before_either_is_answered(vault: V
         "time": stored.time,
     }  # fmt: skip
     assert (read_entry["kind"], read_entry["doctor"], read_entry["record"]) == ("record-read", ada.id, stored.record)
+
+
+def test_a_file_whose_name_is_no_utf_8_is_stored_under_a_readable_one(ada: EnrolledDoctor) -> None:
+    patient = ada.new_patient()
+
+    stored = ada.put(patient, b"scan", name=os.fsdecode(b"r\xf6ntgen.txt"))
+
+    (listed,) = ada.client.records(patient)
+    assert listed.name == "r?ntgen.txt"
+    assert ada.get(stored.record) == b"scan"
