@@ -152,4 +152,5 @@ def _show_resumed(done: list[Resumed]) -> None:
             say(f"{each.path}: stored as {each.record}, entry {each.stored.index} of the log.")
         else:
             say(f"{each.path or each.record}: {each.problem}")
-            say_aside(f"  {each.remedy or ''} (record {each.record})")
+            if each.remedy:
+                say_aside(f"  {each.remedy} (record {each.record})")
