@@ -17,7 +17,6 @@ help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(installed) ## show a record's whole way; FILE=path takes a file of your own
-	tools/need openssl curl
 	$(bin)/python tools/demo.py $${FILE:+--file "$$FILE"}
 
 test: $(installed) ## run all tests but the chaos tests
@@ -44,7 +43,7 @@ lock: $(installed) ## resolve the dependencies anew into requirements.lock; UPGR
 		pyproject.toml --extra server $(filter-out ./pyproject.toml,$(projects)) requirements-dev.in
 
 clean: ## remove the environment, caches and build outputs
-	rm -rf .venv .demo .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv demo-data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf $(distributions:%=%/dist) $(distributions:%=%/build)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
