@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert
 
 from vaultq_core.errors import ConfigInvalid, RegistryUnavailable
 from vaultq_core.registry.border import registry_border
 from vaultq_core.registry.draft import Draft
 from vaultq_core.registry.engine import reading, writing
 from vaultq_core.registry.log import Head, Log
-from vaultq_core.registry.tables.log import checkpoints, log_entries, log_head, tree_nodes
+from vaultq_core.registry.tables.log import checkpoints, log_entries, tree_nodes
 from vaultq_core.wire.entries import LogEntry
 from vaultq_core.wire.proof import Receipt
 
@@ -101,17 +101,13 @@ class Ledger:
         return batch.outcomes()
 
     def _fill(self, tx: Connection, units: Iterable[Unit]) -> _Batch:
-        head = self._lock_head(tx)
+        head = self._log.lock_head(tx)
         batch = _Batch(Draft(head, int(self._clock()), self._random_bytes))
         for unit in units:
             batch.apply(tx, unit)
         if batch.draft.entries:
             self._append(tx, head, batch)
         return batch
-
-    def _lock_head(self, tx: Connection) -> Head:
-        tx.execute(select(log_head.c.id).with_for_update())
-        return self._log.head(tx)
 
     def _append(self, tx: Connection, head: Head, batch: _Batch) -> None:
         draft = batch.draft
@@ -136,7 +132,7 @@ class Ledger:
         if not draft.entries:
             return False
         with writing(self._engine) as tx:
-            self._lock_head(tx)
+            self._log.lock_head(tx)
             return self._log.leaf(tx, draft.start) == draft.new_nodes[0].hash
 
 

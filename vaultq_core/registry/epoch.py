@@ -6,6 +6,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from vaultq_core.registry.tables.vault import epoch
 
+_VALUE = select(epoch.c.value)  # asked on every request
+
 
 class Epoch:
     """A counter that every issue and every revocation raises, in the transaction that does it."""
@@ -16,7 +18,7 @@ class Epoch:
 
     def value(self, tx: Connection) -> int:
         """Return the present epoch; it never falls."""
-        return int(tx.execute(select(epoch.c.value)).scalar_one())
+        return int(tx.execute(_VALUE).scalar_one())
 
     def advance(self, tx: Connection) -> None:
         """Raise the epoch by one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, bindparam, or_, select
 
 from vaultq_core.errors import Conflict, RecordDamaged
 from vaultq_core.registry.row_auth import RowAuth
@@ -53,15 +53,14 @@ class Grants:
 
         Whether they count depends on their chains as well: `chain`.
         """
-        where = (grants.c.patient == patient, grants.c.doctor == doctor, *_holds(now))
-        return self._rows.every(tx, *where, order=grants.c.log_index)
+        return self._rows.chosen(tx, _IN_FORCE, patient=patient, doctor=doctor, now=now)
 
-    def chain(self, tx: Connection, grant: str) -> tuple[Grant, ...]:
+    def chain(self, tx: Connection, grant: Grant) -> tuple[Grant, ...]:
         """Return the grants from the founder's to `grant`. Raises NotFound; RecordDamaged above 16."""
-        found = [self.get(tx, grant)]
+        found = [grant]
         while (parent := found[-1].parent) is not None:
             if len(found) == GRANT_CHAIN:
-                raise RecordDamaged(f"the chain of grant {grant} has more than {GRANT_CHAIN} links")
+                raise RecordDamaged(f"the chain of grant {grant.id} has more than {GRANT_CHAIN} links")
             found.append(self.get(tx, parent))
         return tuple(reversed(found))
 
@@ -92,5 +91,14 @@ class Grants:
         return self._rows.change(tx, present, ended_at=now, ended_by=by)
 
 
-def _holds(now: int) -> tuple[ColumnElement[bool], ...]:
+def _holds(now: int | BindParameter[int]) -> tuple[ColumnElement[bool], ...]:
     return (grants.c.ended_at.is_(None), or_(grants.c.until.is_(None), grants.c.until >= now))
+
+
+# Built once: the guard asks it on every request.
+_IN_FORCE = (
+    select(grants)
+    .where(grants.c.patient == bindparam("patient"), grants.c.doctor == bindparam("doctor"))
+    .where(*_holds(bindparam("now", type_=BigInteger)))
+    .order_by(grants.c.log_index)
+)

@@ -81,6 +81,10 @@ class Log:
         """Return the head. Raises NotFound before `init`."""
         return self.heads.get(tx, 1)
 
+    def lock_head(self, tx: Connection) -> Head:
+        """Return the head, locked against every other commit until this transaction ends."""
+        return self.heads.lock(tx, 1)
+
     def entries(
         self, tx: Connection, *, after: int = -1, limit: int, where: EntryFilter | None = None
     ) -> tuple[EntryRow, ...]:

@@ -33,7 +33,7 @@ class PendingRecords:
 
     def take(self, tx: Connection, object_name: str) -> None:
         """Delete the row. Raises Conflict when somebody else did."""
-        if self._rows.remove(tx, pending.c.object_name == object_name) != 1:
+        if not self._rows.remove_one(tx, object_name):
             raise Conflict("the upload took too long and was cleaned away")
 
     def stale(self, tx: Connection, before: int, *, limit: int) -> tuple[PendingRecord, ...]:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     Table,
     Update,
     bindparam,
@@ -45,6 +46,8 @@ class Rows(Generic[T]):
         (self._key,) = table.primary_key
         self._insert = insert(table)
         self._by_key = select(table).where(self._key == bindparam("key"))
+        self._delete_by_key = delete(table).where(self._key == bindparam("key"))
+        self._by_key_locked = self._by_key.with_for_update()
         self._updates: dict[tuple[str, ...], Update] = {}
 
     def insert(self, tx: Connection, row: T) -> None:
@@ -59,6 +62,11 @@ class Rows(Generic[T]):
         """Return the row of that key, or None."""
         found = tx.execute(self._by_key, {"key": key}).one_or_none()
         return None if found is None else self._loaded(found)
+
+    def lock(self, tx: Connection, key: str | int) -> T:
+        """Return the row of that key, locked until the transaction ends. Raises NotFound."""
+        found = tx.execute(self._by_key_locked, {"key": key}).one_or_none()
+        return self._required(None if found is None else self._loaded(found))
 
     def only(self, tx: Connection, *where: Where) -> T:
         """Return the one row that `where` names. Raises NotFound."""
@@ -79,6 +87,10 @@ class Rows(Generic[T]):
         """Return all rows in `order`: for what stays few."""
         return tuple(self._loaded(row) for row in tx.execute(select(self.table).where(*where).order_by(order)))
 
+    def chosen(self, tx: Connection, statement: Select[Any], **named: Value) -> tuple[T, ...]:
+        """Return the rows of a statement over this table that was built once: for what every request asks."""
+        return tuple(self._loaded(row) for row in tx.execute(statement, named))
+
     def change(self, tx: Connection, row: T, **changes: Value) -> T:
         """Return `row` with `changes`, written if it is still what was read. Raises Conflict if it is not."""
         changed: T = dataclasses.replace(row, **changes)  # type: ignore[type-var]  # every T is a dataclass
@@ -92,6 +104,10 @@ class Rows(Generic[T]):
     def remove(self, tx: Connection, *where: Where) -> int:
         """Delete rows and return how many."""
         return tx.execute(delete(self.table).where(*where)).rowcount
+
+    def remove_one(self, tx: Connection, key: str | int) -> bool:
+        """Delete the row of that key and say whether there was one."""
+        return tx.execute(self._delete_by_key, {"key": key}).rowcount == 1
 
     def _required(self, row: T | None) -> T:
         if row is None:

@@ -59,29 +59,25 @@ class Access:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._verified_pair = lru_cache(VERIFIED_PAIRS)(self._verify_pair)
+        self._caller = lru_cache(VERIFIED_PAIRS)(self._find_caller)
         self._verified_grant = lru_cache(VERIFIED_GRANTS)(self._verify_grant)
 
     def doctor(self, tls_certificate: str) -> Caller:
         """Return the caller of a TLS certificate (SHA-256 of its DER).
 
-        1. The registry knows both certificates of the pair, and the doctor, as active.
+        1. The registry knows both certificates of the pair, and the doctor, as active. What it said is
+           kept until the epoch changes, which the registry is asked for every time.
         2. The pair holds together (`verify_doctor`).
+        3. It has not ended.
 
         Raises NotAuthenticated.
         """
-        rows = self._desk.registry
         with self._desk.registry.reading() as tx:
-            tls = self._active(tx, tls_certificate, "doctor-tls")  # 1
-            signing = self._active(tx, rows.enrolled_keys.by_tls_certificate(tx, tls.sha256).signing_certificate)
-            owner = rows.doctors.find(tx, tls.owner)
-        if owner is None or owner.status != "active" or signing.owner != tls.owner:
-            raise NotAuthenticated("this certificate is not an active doctor's")
-        pair = CertificatePair(signing=signing.der, tls=tls.der)
-        try:
-            return Caller(self._verified_pair(pair), pair)  # 2
-        except NotVerified as error:
-            raise NotAuthenticated(f"the certificates on file do not hold: {error}") from None
+            epoch = self._desk.registry.epoch.value(tx)
+        caller = self._caller(tls_certificate, epoch)  # 1 2
+        if self._desk.now() > caller.doctor.not_after:  # 3
+            raise NotAuthenticated("the certificate has ended")
+        return caller
 
     def administrator(self, tls_certificate: str) -> str:
         """Return the id of the active administrator of a TLS certificate. Raises NotAuthenticated."""
@@ -138,7 +134,7 @@ class Access:
         return row
 
     def _role(self, tx: Connection, caller: Caller, grant: Grant) -> Role | None:
-        chain = self._desk.registry.grants.chain(tx, grant.id)
+        chain = self._desk.registry.grants.chain(tx, grant)
         if any(each.ended_at is not None for each in chain):
             return None
         doctor = caller.doctor
@@ -148,8 +144,19 @@ class Access:
         except NotVerified:
             return None
 
-    def _verify_pair(self, pair: CertificatePair) -> VerifiedDoctor:
-        return verify_doctor(pair, self._desk.keys.trust, self._desk.now())
+    def _find_caller(self, tls_certificate: str, _epoch: int) -> Caller:
+        rows = self._desk.registry
+        with rows.reading() as tx:
+            tls = self._active(tx, tls_certificate, "doctor-tls")
+            signing = self._active(tx, rows.enrolled_keys.by_tls_certificate(tx, tls.sha256).signing_certificate)
+            owner = rows.doctors.find(tx, tls.owner)
+        if owner is None or owner.status != "active" or signing.owner != tls.owner:
+            raise NotAuthenticated("this certificate is not an active doctor's")
+        pair = CertificatePair(signing=signing.der, tls=tls.der)
+        try:
+            return Caller(verify_doctor(pair, self._desk.keys.trust, self._desk.now()), pair)
+        except NotVerified as error:
+            raise NotAuthenticated(f"the certificates on file do not hold: {error}") from None
 
     def _verify_grant(self, statement: bytes, log_index: int) -> VerifiedGrant:
         # Its author's certificates have to hold at the grant's log time, not today.

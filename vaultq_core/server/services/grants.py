@@ -82,7 +82,8 @@ class Grants:
     def _chain(self, tx: Connection, parent: str | None) -> list[VerifiedGrant]:
         if parent is None:
             raise NotVerified("a founding grant comes with a new patient", step=4)
-        chain = self._desk.registry.grants.chain(tx, parent)
+        grants = self._desk.registry.grants
+        chain = grants.chain(tx, grants.get(tx, parent))
         if any(each.ended_at is not None for each in chain):
             raise NotVerified("the grant's parent has ended", step=4)
         return [self._access.verified(each) for each in chain]
