@@ -20,7 +20,7 @@ def test_the_file_and_its_log_are_for_the_owner_alone(registry: Registry, databa
         registry.epoch.advance(tx)
 
     modes = {path.name: path.stat().st_mode & 0o777 for path in database.parent.iterdir()}
-    assert modes == {"registry.db": 0o600, "registry.db-wal": 0o600, "registry.db-shm": 0o600}
+    assert modes == dict.fromkeys(("registry.db", "registry.db-wal", "registry.db-shm", "registry.db.lock"), 0o600)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

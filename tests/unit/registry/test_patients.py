@@ -101,7 +101,7 @@ def test_a_chain_leads_from_the_founder(registry: Registry, tx: Connection) -> N
     registry.grants.add(tx, a_grant(1))
     registry.grants.add(tx, a_grant(2, doctor=BOB, parent=a_grant(1).id))
 
-    assert [grant.log_index for grant in registry.grants.chain(tx, a_grant(2))] == [1, 2]
+    assert [grant.log_index for grant in registry.grants.chain(tx, registry.grants.get(tx, a_grant(2).id))] == [1, 2]
 
 
 def test_a_chain_of_more_than_sixteen_is_not_followed(registry: Registry, tx: Connection) -> None:
@@ -109,9 +109,9 @@ def test_a_chain_of_more_than_sixteen_is_not_followed(registry: Registry, tx: Co
     for number in range(2, 18):
         registry.grants.add(tx, a_grant(number, parent=a_grant(number - 1).id))
 
-    assert len(registry.grants.chain(tx, a_grant(16))) == 16
+    assert len(registry.grants.chain(tx, registry.grants.get(tx, a_grant(16).id))) == 16
     with pytest.raises(RecordDamaged, match="more than 16"):
-        registry.grants.chain(tx, a_grant(17))
+        registry.grants.chain(tx, registry.grants.get(tx, a_grant(17).id))
 
 
 def test_a_grant_under_an_unknown_parent_is_refused(registry: Registry) -> None:

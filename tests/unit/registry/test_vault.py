@@ -21,7 +21,6 @@ def test_there_is_one_vault(registry: Registry) -> None:
         assert registry.vault.get(tx) == HOSPITAL
         assert peek_vault_id(tx) == VAULT
     with pytest.raises(Conflict), registry.writing() as tx:
-        registry.create(tx)
         registry.vault.create(tx, HOSPITAL)
 
 
