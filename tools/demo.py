@@ -187,7 +187,7 @@ class Demo:
 
     def _damage(self) -> None:
         self._step("A bit flips on the server's disk: the record is refused, and no file appears")
-        sample, record = self._stored[-1]
+        _, record = self._stored[-1]
         (stored,) = self._vault.objects.rglob(f"{record}.*.vqr")
         original = stored.read_bytes()
         _overwrite(stored, original[:-1] + bytes([original[-1] ^ 1]))
@@ -198,7 +198,7 @@ class Demo:
         self._say(f"{problem['code']}: {problem['detail']}")
         _overwrite(stored, original)
         self._ada.asks("get", record, "-o", str(destination))
-        self._say(f"Put back as from a backup, the record reads again")
+        self._say("Put back as from a backup, the record reads again")
 
     def _revoke(self) -> None:
         self._step("The administrator revokes Robert; the handshake refuses him")
