@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vaultq_core.crypto.objects import ExpectedObject, OpenedObject, open_object, open_sealed_manifest
@@ -65,9 +66,11 @@ class Reading:
     def _find(self, caller: Caller, record: str) -> tuple[RecordRow, Allowed]:
         with self._desk.registry.reading() as tx:
             row = self._desk.registry.records.find(tx, record)
-        if row is None:
-            raise NotFound("there is no such record, or you hold no grant on its patient")
-        return row, self._access.on_patient(caller, row.patient, "read", "get")
+        # A record without a grant is told in the very words of one that does not exist.
+        with suppress(NotFound):
+            if row is not None:
+                return row, self._access.on_patient(caller, row.patient, "read", "get")
+        raise NotFound("there is no such record, or you hold no grant on its patient")
 
     def _open(self, row: RecordRow, key: PatientKey) -> OpenedObject:
         try:
