@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Final
 
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.server.composition import compose
@@ -17,6 +19,10 @@ from vaultq_core.server.serving import Serving
 from vaultq_core.server.worker import Worker
 from vaultq_core.spi.keystore import Keystore
 from vaultq_core.spi.storage import Storage
+
+# The committer gives the interpreter's lock up at every SQL statement, while it holds the registry's; at
+# the default of 5 ms it waits longer for the one than it works under the other.
+SWITCH_SECONDS: Final = 0.001
 
 
 class Node:
@@ -36,6 +42,7 @@ class Node:
 
     async def run_worker(self, worker: Worker) -> None:
         """Open the vault, serve until told to stop, drain, close. Raises VaultQError when it cannot start."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         with ExitStack() as stack:
             desk = open_desk(self._config, self._open_keystore, self._open_storage, stack)
             services = compose(desk, self._addresses(desk), f"{socket.gethostname()}/{worker.index}")
