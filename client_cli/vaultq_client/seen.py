@@ -13,7 +13,7 @@ import msgspec
 from vaultq_client.home import Home
 from vaultq_core.crypto.checkpoints import Checkpoint
 from vaultq_core.crypto.merkle import EMPTY_ROOT, verify_consistency
-from vaultq_core.errors import NotFound, NotVerified
+from vaultq_core.errors import Malformed, NotFound, NotVerified
 from vaultq_core.private_files import read_private, write_private
 from vaultq_core.wire import canonical
 from vaultq_core.wire.api import Consistency
@@ -73,16 +73,20 @@ def remember(
 
 
 def require_same_log(seen: Seen, checkpoint: Checkpoint, consistency: ConsistencyOf) -> Checkpoint:
-    """Return `checkpoint` if it and the one that was seen are of one log. Raises NotVerified."""
+    """Return `checkpoint` if it and the one that was seen are of one log. Raises NotVerified.
+
+    A vault that gives no proof (a registry that was put back knows nothing of the later entries) is no other than one
+    whose proof doesn't hold.
+    """
     mine = (seen.size, bytes.fromhex(seen.root))
     theirs = (checkpoint.size, checkpoint.root)
     first, second = (mine, theirs) if mine[0] <= theirs[0] else (theirs, mine)
     path: tuple[bytes, ...] = ()
-    if 0 < first[0] < second[0]:
-        path = consistency(first[0], second[0]).path
     try:
+        if 0 < first[0] < second[0]:
+            path = consistency(first[0], second[0]).path
         verify_consistency(*first, *second, path)
-    except NotVerified as error:
+    except (NotVerified, Malformed) as error:
         raise NotVerified(
             "ALARM: the vault's log has forked: it shows another history than this client saw before "
             f"({first[0]} entries under {first[1].hex()}; {second[0]} under {second[1].hex()}; {error})",

@@ -6,7 +6,7 @@ from vaultq_client.home import Home
 from vaultq_client.seen import Seen, load_seen, remember
 from vaultq_core.crypto.checkpoints import Checkpoint
 from vaultq_core.crypto.merkle import Frontier, consistency_proof, leaf_hash
-from vaultq_core.errors import NotVerified
+from vaultq_core.errors import Malformed, NotVerified
 from vaultq_core.wire.api import Consistency
 
 VAULT = "ab" * 32
@@ -63,6 +63,17 @@ def test_a_log_that_was_cut_and_grew_again_raises_the_alarm(home: Home) -> None:
 
     with pytest.raises(NotVerified, match="forked"):
         see(home, 5, tree=FORKED)
+
+
+def test_a_log_that_was_put_back_and_cannot_prove_itself_raises_the_alarm(home: Home) -> None:
+    before = see(home, 8)
+
+    def refuse(_first: int, _second: int) -> Consistency:
+        raise Malformed("the log has 5 entries")
+
+    with pytest.raises(NotVerified, match="ALARM: the vault's log has forked"):
+        remember(home, VAULT, HONEST.at(5), refuse)
+    assert load_seen(home, VAULT) == before
 
 
 def test_a_log_that_agrees_so_far_passes(home: Home) -> None:
