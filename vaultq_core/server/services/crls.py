@@ -35,16 +35,21 @@ class CrlPublisher:
             self._desk.registry.epoch.advance(tx)
 
     def is_due(self) -> bool:
-        """Tell whether a list is missing or older than a day."""
-        latest = self._desk.seconds() - int(RENEW_AFTER.total_seconds())
+        """Tell whether a list is missing, older than a day, or older than a revocation that it must name."""
         with self._desk.registry.reading() as tx:
-            rows = [self._desk.registry.crls.find(tx, name(issuer)) for issuer in self.issuers()]
-        return any(row is None or row.this_update < latest for row in rows)
+            return any(self._is_due(tx, name(issuer)) for issuer in self.issuers())
 
     def issuers(self) -> tuple[Issuer, ...]:
         """Return the four issuing CAs."""
         keys = self._desk.keys
         return keys.pq, keys.doctors, keys.admins, keys.servers
+
+    def _is_due(self, tx: Connection, issuer: str) -> bool:
+        row = self._desk.registry.crls.find(tx, issuer)
+        if row is None or row.this_update < self._desk.seconds() - RENEW_AFTER.total_seconds():
+            return True
+        revoked = self._desk.registry.certificates.revoked_by(tx, issuer)
+        return any((each.revoked_at or 0) >= row.this_update for each in revoked)
 
     def _publish(self, issuer: Issuer) -> None:
         for _ in range(_TRIES):

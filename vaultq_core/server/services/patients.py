@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.statements import VerifiedGrant, verify_grant, verify_grant_chain
-from vaultq_core.errors import NotFound
+from vaultq_core.errors import Conflict, NotFound
 from vaultq_core.registry.commit import Turn
 from vaultq_core.registry.grants import Grant
 from vaultq_core.registry.patients import Patient
@@ -52,7 +52,15 @@ class Patients:
             self._desk, operation, grant, statement, self._desk.patient_keys.make(operation.patient),
             self._blind_index(operation.demographics.record_number),
         )  # fmt: skip
-        return wire.Done(receipt=encode_receipt(self._desk.committer.commit(unit).receipts[0]))
+        try:
+            return wire.Done(receipt=encode_receipt(self._desk.committer.commit(unit).receipts[0]))
+        except Conflict:
+            # That a number is taken is news to whoever holds no grant: it is logged like a search.
+            self._desk.committer.commit(LogOnly(SearchRefused(vault=self._desk.vault, doctor=caller.id)))
+            raise Conflict(
+                "a patient with this record number, or this id, is there already",
+                remedy="Find the patient by number, or ask whoever treats them for a grant.",
+            ) from None
 
     def find(self, caller: Caller, operation: wire.PatientFind) -> wire.Patients:
         """Return the patient of a record number if the caller holds a grant; else the search is logged.
