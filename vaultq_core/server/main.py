@@ -54,7 +54,7 @@ def init(
     """
     passphrase = _new_passphrase("passphrase for the administrator's key", admin_passphrase_file)
     choices = InitChoices(admin, hospital, recovery_key_file and recovery_key_file.absolute(), passphrase)
-    created = initialise(_enter_directory(config), choices, _prompt())
+    created = initialise(_enter_directory(config), choices, _prompt_twice())
     typer.echo("\n".join(created.lines()))
 
 
@@ -124,13 +124,22 @@ def _prompt() -> Callable[[str], str] | None:
     return getpass.getpass if sys.stdin.isatty() else None
 
 
+def _prompt_twice() -> Callable[[str], str] | None:
+    return _ask_twice if sys.stdin.isatty() else None
+
+
+def _ask_twice(label: str) -> str:
+    answer = getpass.getpass(label)
+    if getpass.getpass("Once more: ") != answer:
+        raise ConfigInvalid("the two passphrases differ", remedy="Run the command again.")
+    return answer
+
+
 def _new_passphrase(label: str, file: Path | None) -> bytes:
     if file is not None:
         passphrase = read_private(file, SECRET_BYTES).removesuffix(b"\n")
     elif sys.stdin.isatty():
-        passphrase = getpass.getpass(f"New {label}: ").encode()
-        if getpass.getpass("Once more: ").encode() != passphrase:
-            raise ConfigInvalid("the two passphrases differ", remedy="Run the command again.")
+        passphrase = _ask_twice(f"New {label}: ").encode()
     else:
         raise ConfigInvalid(f"there is no terminal to ask for the {label}", remedy="Use --admin-passphrase-file.")
     if len(passphrase) < PASSPHRASE_CHARS:
