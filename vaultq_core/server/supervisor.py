@@ -10,12 +10,13 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vaultq_core.server.logs import logger
-from vaultq_core.server.worker import PASSED_ON, LifeLine, RunWorker, run_child
+from vaultq_core.server.worker import FAILED, NEWS_BYTES, PASSED_ON, READY, LifeLine, RunWorker, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ class _Supervisor:
         self._children: dict[int, _Child] = {}
         self._respawns: list[float] = []
         self._any_ready = False
+        self._is_explained = False
         self._status = 0
         self._kill_at: float | None = None
         self._selector = selectors.DefaultSelector()
@@ -141,8 +143,12 @@ class _Supervisor:
 
     def _note_ready(self, child: _Child) -> None:
         self._selector.unregister(child.ready_pipe)
-        if not os.read(child.ready_pipe, 1):
-            return  # it ended instead; _reap sees why
+        news = os.read(child.ready_pipe, NEWS_BYTES)
+        if news != READY:  # it ended instead; _reap sees how, and the first one that can say why does
+            if news and not self._is_explained:
+                self._is_explained = True
+                sys.stderr.write(f"vaultq-server: {news.removeprefix(FAILED).decode(errors='replace')}\n")
+            return
         child.is_ready = self._any_ready = True
         everyone = len(self._children) == self._workers and all(one.is_ready for one in self._children.values())
         if everyone and self._tell_ready is not None:

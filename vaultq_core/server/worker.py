@@ -22,6 +22,9 @@ else:
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 UNEXPECTED = 70  # EX_SOFTWARE
+READY = b"r"
+FAILED = b"e"
+NEWS_BYTES = 4096  # written and read whole: PIPE_BUF on Linux
 
 
 class LifeLine:
@@ -80,16 +83,17 @@ def _own_signals() -> None:
 
 
 def _run(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: int) -> int:
+    news = _News(ready_pipe)
     try:
-        asyncio.run(_main(run_worker, line, index, ready_pipe))
+        asyncio.run(_main(run_worker, line, index, news))
     except Exception as error:  # noqa: BLE001 - the last frame of the process: it says why and ends
-        return _exit_status(_single(error))
+        return _exit_status(_single(error), news)
     return 0
 
 
-async def _main(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: int) -> None:
+async def _main(run_worker: RunWorker, line: LifeLine, index: int, news: _News) -> None:
     loop = asyncio.get_running_loop()
-    worker = Worker(index, lambda: _tell(ready_pipe))
+    worker = Worker(index, news.ready)
     loop.add_signal_handler(signal.SIGTERM, worker.stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: worker.on_reload())  # noqa: PLW0108 - replaced later
 
@@ -102,8 +106,21 @@ async def _main(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: i
     await run_worker(worker)
 
 
-def _tell(ready_pipe: int) -> None:
-    os.write(ready_pipe, b"r")
+class _News:
+    """What a worker tells its parent once: that it serves, or why it cannot start."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self.is_told = False
+
+    def ready(self) -> None:
+        os.write(self._pipe, READY)
+        self.is_told = True
+
+    def cannot_start(self, error: VaultQError) -> None:
+        # The parent says it once, whatever the number of workers that fail for the same reason.
+        text = f"{error} [{error.code}]\n  {error.remedy}".encode()
+        os.write(self._pipe, FAILED + text[: NEWS_BYTES - 1])
 
 
 def _single(error: Exception) -> Exception:
@@ -113,8 +130,11 @@ def _single(error: Exception) -> Exception:
     return seen
 
 
-def _exit_status(error: Exception) -> int:
+def _exit_status(error: Exception, news: _News) -> int:
     log = logger("worker")
+    if isinstance(error, VaultQError) and not news.is_told:
+        news.cannot_start(error)
+        return error.exit_status
     if isinstance(error, VaultQError):
         log.error("worker-failed", code=error.code, detail=str(error), remedy=error.remedy)
         return error.exit_status

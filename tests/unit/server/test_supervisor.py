@@ -117,12 +117,14 @@ def test_a_crash_loop_gives_up_and_says_so(start: Start) -> None:
     assert "crash-loop" in log
 
 
-def test_a_worker_that_cannot_start_ends_the_whole_with_its_reason(start: Start) -> None:
-    status, log = start("refused", 1).ends()
+def test_workers_that_cannot_start_end_the_whole_with_one_reason_and_its_remedy(start: Start) -> None:
+    status, log = start("refused", 2).ends()
 
     assert status == KeystoreError.exit_status
-    assert "the keystore is of another vault" in log
-    assert len(log.splitlines()) == 1
+    assert log.splitlines() == [
+        "vaultq-server: the keystore is of another vault [keystore-error]",
+        f"  {KeystoreError.advice}",
+    ]
     assert "traceback" not in log
 
 
