@@ -6,14 +6,13 @@ with BUSY_SNAPSHOT, whatever the timeout. PostgreSQL locks the head of the log b
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -21,14 +20,14 @@ from sqlalchemy.exc import ArgumentError
 
 from vaultq_core.errors import ConfigInvalid, InsecureFile, RegistryUnavailable
 from vaultq_core.registry.border import registry_border
+from vaultq_core.registry.turn import WritersTurn
 
 LOCK_WAIT_SECONDS = 10  # a writer of another process holds the lock for milliseconds
-LOCK_NAP_SECONDS = 0.0005
 IDLE_IN_TRANSACTION_SECONDS = 5  # PostgreSQL: a frozen node must not stall all others
 POOL_SIZE = 8
 POOL_OVERFLOW = 56  # with the pool, more than the threads of one worker
 
-_IN_MEMORY = (None, "", ":memory:")
+_TURNS: WeakKeyDictionary[Engine, WritersTurn] = WeakKeyDictionary()  # of SQLite; PostgreSQL has queues of its own
 _BEGIN = "vaultq_begin"  # execution option: how a transaction of this connection begins in SQLite
 _GROUP_AND_OTHERS = 0o077
 
@@ -41,11 +40,12 @@ def open_engine(url: str) -> Engine:
     """
     target = _parse(url)
     backend = target.get_backend_name()
-    if backend == "sqlite" and target.database not in _IN_MEMORY:
+    if backend == "sqlite" and target.database not in (None, "", ":memory:"):
         _require_private_file(Path(str(target.database)))
         engine = _create(target, {})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        _TURNS[engine] = WritersTurn(Path(f"{target.database}.lock"))
         return engine
     if backend == "postgresql":
         return _create(target, {"options": _postgresql_options()})
@@ -83,35 +83,9 @@ def forget_deleted(engine: Engine) -> None:
             _truncate_wal(connection.execution_options(**{_BEGIN: None}))
 
 
-@contextmanager
-def _writers_turn(engine: Engine) -> Iterator[None]:
-    """Wait until no other thread or process writes to the same SQLite file.
-
-    SQLite itself waits in naps of up to 100 ms, which costs two workers much of their throughput.
-    """
-    database = engine.url.database
-    if engine.dialect.name != "sqlite" or database in _IN_MEMORY:
-        yield
-        return
-    descriptor = os.open(f"{database}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise RegistryUnavailable("another process holds the registry's write lock") from None
-            time.sleep(LOCK_NAP_SECONDS)
-        else:
-            return
+def _writers_turn(engine: Engine) -> AbstractContextManager[None]:
+    turn = _TURNS.get(engine)
+    return nullcontext() if turn is None else turn.take()
 
 
 def _parse(url: str) -> URL:
