@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault
-from tests.fixtures.memory import forget_peak, peak
+from tools.memory import forget_peak, peak
 
 MIB = 2**20
 GIB = 2**30
