@@ -87,15 +87,17 @@ def _statement(
 
 def _proven_grants(session: Session, patient: str) -> tuple[VerifiedGrant, ...]:
     answer = session.ask(GrantList(patient=parse(patient, PatientId, "patient id")), Grants)
-    trust = session.view.trust
+    trust, now = session.view.trust, session.now()
     proven = [
         verify_grant(each, trust, moment(decode_grant_statement(each.statement).created)) for each in answer.grants
     ]
-    by_id = {each.statement.grant: each for each in proven}
-    chains = [chain for each in proven if (chain := _chain(each, by_id))]
+    # One may have ended since the vault answered, or by our clock before its own.
+    held = [each for each in proven if each.statement.until is None or each.statement.until >= int(now.timestamp())]
+    by_id = {each.statement.grant: each for each in held}
+    chains = [chain for each in held if (chain := _chain(each, by_id))]
     for chain in chains:
         said = chain[-1].statement
-        verify_grant_chain(chain, said.doctor, said.key, patient, session.now())
+        verify_grant_chain(chain, said.doctor, said.key, patient, now)
     return tuple(chain[-1] for chain in chains)
 
 

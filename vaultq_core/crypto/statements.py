@@ -136,7 +136,8 @@ def verify_grant_chain(chain: Sequence[VerifiedGrant], doctor: str, key: str, pa
         _require_given(parent.statement, child)
     last = chain[-1].statement
     ends = (each.statement.until for each in chain)
-    if (last.doctor, last.key) != (doctor, key) or any(e is not None and at.timestamp() > e for e in ends):  # 4
+    # `until` is the last second that a grant holds, to its end.
+    if (last.doctor, last.key) != (doctor, key) or any(e is not None and int(at.timestamp()) > e for e in ends):  # 4
         raise NotVerified("no grant gives this doctor's key a role now", step=4)
     return last.role
 
