@@ -61,7 +61,9 @@ class Reading:
                 tx, operation.patient, after=operation.after, limit=operation.limit
             )
         key = self._desk.patient_keys.open(allowed.patient)
-        return wire.Records(records=tuple(self._row(row, key) for row in found), total=allowed.patient.record_counter)
+        # A record may have come between the two readings: the total counts what is listed.
+        total = max([allowed.patient.record_counter, *(row.counter for row in found)])
+        return wire.Records(records=tuple(self._row(row, key) for row in found), total=total)
 
     def _find(self, caller: Caller, record: str) -> tuple[RecordRow, Allowed]:
         with self._desk.registry.reading() as tx:
