@@ -6,8 +6,9 @@ Whoever holds the head of the log holds up everybody else, so nothing under it m
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, insert
@@ -22,6 +23,10 @@ from vaultq_core.wire.entries import LogEntry
 from vaultq_core.wire.proof import Receipt
 
 MOST_SECONDS_BEHIND = 300  # a clock further behind the log's would give hours of entries one and the same time
+
+_INSERT_ENTRIES = insert(log_entries)
+_INSERT_NODES = insert(tree_nodes)
+_INSERT_CHECKPOINT = insert(checkpoints)
 
 SignCheckpoint = Callable[[int, bytes, int], str]
 """Returns the signed note over a size, a root and a log time."""
@@ -46,7 +51,10 @@ class Unit(Protocol):
         """Whether the same receipt must be there for later asking: `Log.receipt`."""
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
-        """Change rows through `tx` and return the entries; their `time` is filled in. An exception undoes it all."""
+        """Change rows through `tx` and return the entries; their `time` is filled in. An exception undoes it all.
+
+        May be called again, in another transaction, when another unit of the first one failed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +99,30 @@ class Ledger:
         Returns, unit by unit, what was committed or the exception that undid this unit alone. Raises when
         nothing was committed; RegistryUnavailable also when that could not be found out.
         """
+        coming, taken = iter(units), list[Unit]()
+        try:
+            return self._attempt(_noting(coming, taken), isolated=False)
+        except _UnitFailedError:  # seldom: begin again, each unit in a savepoint of its own
+            return self._attempt(chain(taken, coming), isolated=True)
+
+    def _attempt(self, units: Iterable[Unit], *, isolated: bool) -> list[Committed | Exception]:
         batch: _Batch | None = None
         try:
             with writing(self._engine) as tx:
-                batch = self._fill(tx, units)
+                batch = self._fill(tx, units, isolated=isolated)
         except RegistryUnavailable:
             if batch is None or not self._was_committed(batch.draft):
                 raise
         return batch.outcomes()
 
-    def _fill(self, tx: Connection, units: Iterable[Unit]) -> _Batch:
+    def _fill(self, tx: Connection, units: Iterable[Unit], *, isolated: bool) -> _Batch:
         head = self._log.lock_head(tx)
         batch = _Batch(Draft(head, int(self._clock()), self._random_bytes))
         for unit in units:
-            batch.apply(tx, unit)
+            if isolated:
+                batch.apply_isolated(tx, unit)
+            else:
+                batch.apply(tx, unit)
         if batch.draft.entries:
             self._append(tx, head, batch)
         return batch
@@ -113,10 +131,10 @@ class Ledger:
         draft = batch.draft
         root = draft.frontier.root()
         batch.note = self._sign(draft.size, root, draft.time)
-        tx.execute(insert(log_entries), draft.entry_rows())
-        tx.execute(insert(tree_nodes), draft.node_rows())
+        tx.execute(_INSERT_ENTRIES, draft.entry_rows())
+        tx.execute(_INSERT_NODES, draft.node_rows())
         if batch.keeps_receipt:
-            tx.execute(insert(checkpoints).values(size=draft.size, note=batch.note))
+            tx.execute(_INSERT_CHECKPOINT, {"size": draft.size, "note": batch.note})
         self._log.heads.change(
             tx,
             head,
@@ -136,6 +154,16 @@ class Ledger:
             return self._log.leaf(tx, draft.start) == draft.new_nodes[0].hash
 
 
+class _UnitFailedError(Exception):
+    """A unit failed in a transaction that it shares with others."""
+
+
+def _noting(units: Iterable[Unit], taken: list[Unit]) -> Iterator[Unit]:
+    for unit in units:
+        taken.append(unit)
+        yield unit
+
+
 class _Batch:
     """What one transaction holds so far: the draft of the log, and each unit's share of it or its exception."""
 
@@ -146,24 +174,34 @@ class _Batch:
         self._shares: list[range | Exception] = []
 
     def apply(self, tx: Connection, unit: Unit) -> None:
+        """Run a unit. Raises _UnitFailedError when it raises: the whole transaction is to be undone."""
+        try:
+            self._take(tx, unit)
+        except Exception as error:
+            raise _UnitFailedError from error
+
+    def apply_isolated(self, tx: Connection, unit: Unit) -> None:
         """Run a unit in a savepoint of its own. A savepoint that cannot be undone spoils the whole transaction."""
         savepoint = tx.begin_nested()
-        start = self.draft.size
         try:
-            with registry_border():
-                entries = unit.apply(tx, Turn(start, self.draft.time))
-            self.draft.add(entries)
+            self._take(tx, unit)
         except Exception as error:  # noqa: BLE001 - whatever a unit raises is its submitter's, not the others'
             savepoint.rollback()
             self._shares.append(error)
         else:
             savepoint.commit()
-            self.keeps_receipt = self.keeps_receipt or unit.keeps_receipt
-            self._shares.append(range(start, self.draft.size))
 
     def outcomes(self) -> list[Committed | Exception]:
         """Return each unit's receipts or exception, once the transaction is known to be committed."""
         return [share if isinstance(share, Exception) else self._committed(share) for share in self._shares]
+
+    def _take(self, tx: Connection, unit: Unit) -> None:
+        start = self.draft.size
+        with registry_border():
+            entries = unit.apply(tx, Turn(start, self.draft.time))
+        self.draft.add(entries)
+        self.keeps_receipt = self.keeps_receipt or unit.keeps_receipt
+        self._shares.append(range(start, self.draft.size))
 
     def _committed(self, share: range) -> Committed:
         return Committed(tuple(self.draft.receipt(index, self.note) for index in share), self.draft.time)

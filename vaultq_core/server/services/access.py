@@ -100,6 +100,10 @@ class Access:
         """
         with self._desk.registry.reading() as tx:
             allowed = self.find(tx, caller, patient)
+        return self.require(caller, patient, allowed, needed, operation)
+
+    def require(self, caller: Caller, patient: str, allowed: Allowed | None, needed: Role, operation: str) -> Allowed:
+        """Return what `find` found if it allows `needed`; raises like `on_patient`. Not inside a transaction."""
         if allowed is not None and allows(allowed.role, needed):
             return allowed
         entry = AccessRefused(vault=self._desk.vault, doctor=caller.id, patient=patient, operation=operation)

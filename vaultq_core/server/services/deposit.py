@@ -51,9 +51,12 @@ class Deposit:
         """
         frame = self._open(caller, ByteStream(body))
         manifest = frame.verified.manifest
-        allowed = self._access.on_patient(caller, manifest.patient, "write", "put")
-        if receipt := self._receipt_of(frame.verified):  # a safe retry
-            return receipt
+        with self._desk.registry.reading() as tx:
+            found = self._access.find(tx, caller, manifest.patient)
+            present = self._desk.registry.records.find(tx, manifest.record)
+        allowed = self._access.require(caller, manifest.patient, found, "write", "put")
+        if present is not None:  # a safe retry
+            return self._receipt_of(frame.verified, present)
         dek = secrets.token_bytes(DEK_BYTES)
         writer = ObjectWriter(_object_header(frame.verified), frame.signed, dek)
         wrapped_dek = self._desk.patient_keys.open(allowed.patient).wrap_dek(manifest.record, dek)
@@ -64,8 +67,8 @@ class Deposit:
             return encode_receipt(self._desk.committer.commit(unit).receipts[0])
         except BaseException as error:
             self._withdraw(name)
-            if isinstance(error, Conflict) and (receipt := self._receipt_of(frame.verified)):  # two retries at once
-                return receipt
+            if isinstance(error, Conflict) and (twin := self._find(manifest.record)):  # two retries at once
+                return self._receipt_of(frame.verified, twin)
             raise
 
     def _open(self, caller: Caller, stream: ByteStream) -> OpenedFrame:
@@ -84,13 +87,14 @@ class Deposit:
             raise LimitExceeded(f"the record is longer than content_bytes allows ({desk.limits.content_bytes})")
         return frame
 
-    def _receipt_of(self, verified: VerifiedManifest) -> str | None:
+    def _find(self, record: str) -> RecordRow | None:
         with self._desk.registry.reading() as tx:
-            row = self._desk.registry.records.find(tx, verified.manifest.record)
-            if row is None:
-                return None
-            if (row.manifest_hash, row.author) != (verified.hash, verified.author.id):
-                raise Conflict("another record has this id", remedy="Put the record again; it gets a new id.")
+            return self._desk.registry.records.find(tx, record)
+
+    def _receipt_of(self, verified: VerifiedManifest, row: RecordRow) -> str:
+        if (row.manifest_hash, row.author) != (verified.hash, verified.author.id):
+            raise Conflict("another record has this id", remedy="Put the record again; it gets a new id.")
+        with self._desk.registry.reading() as tx:
             return encode_receipt(self._desk.registry.log.receipt(tx, row.log_index))
 
     def _announce(self, manifest: Manifest) -> ObjectName:
