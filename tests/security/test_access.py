@@ -51,7 +51,7 @@ def _grants(patient: str, _record: str) -> Operation:
 
 
 @pytest.mark.parametrize(("asked", "operation"), [("ls", _listing), ("get", _get), ("grants", _grants)])
-def test_a_patient_without_a_grant_is_not_there_and_the_log_says_who_tried(  # noqa: PLR0913 - one each
+def test_a_patient_without_a_grant_is_not_there_and_the_log_says_who_tried(
     vault: Vault, bob: EnrolledDoctor, patient: str, record: str, asked: str,
     operation: Callable[[str, str], Operation],
 ) -> None:  # fmt: skip

@@ -46,8 +46,8 @@ def who(vault: Vault, ada: EnrolledDoctor, listener: str) -> TlsIdentity | None:
 
 @pytest.fixture(autouse=True)
 def _nothing_changes(vault: Vault, ada: EnrolledDoctor) -> Iterator[None]:
-    assert ada
     before, doctors = vault.holdings(), vault.rows("SELECT id, status FROM doctors ORDER BY id")
+    assert ada.id in str(doctors)
     yield
     assert (vault.holdings(), vault.rows("SELECT id, status FROM doctors ORDER BY id")) == (before, doctors)
 
@@ -80,10 +80,17 @@ def test_an_unknown_address(vault: Vault, listener: str, who: TlsIdentity | None
 
 
 OTHERS = [
-    ("records", paths.DOCTORS), ("records", paths.ENROLMENTS), ("records", paths.STATUS), ("records", paths.LOG_ENTRIES),
-    ("enrolment", paths.DOCTORS), ("enrolment", paths.RECORDS), ("enrolment", paths.CHECKPOINT),
-    ("admin", paths.RECORDS), ("admin", paths.REQUESTS), ("admin", paths.ENROLMENTS),
-]  # fmt: skip
+    ("records", paths.DOCTORS),
+    ("records", paths.ENROLMENTS),
+    ("records", paths.STATUS),
+    ("records", paths.LOG_ENTRIES),
+    ("enrolment", paths.DOCTORS),
+    ("enrolment", paths.RECORDS),
+    ("enrolment", paths.CHECKPOINT),
+    ("admin", paths.RECORDS),
+    ("admin", paths.REQUESTS),
+    ("admin", paths.ENROLMENTS),
+]
 
 
 @pytest.mark.parametrize(("listener", "path"), OTHERS)
@@ -109,16 +116,18 @@ POSTS = [("enrolment", paths.ENROLMENTS), ("admin", paths.DOCTORS)]
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'"x"', b'{"unknown": 1}', b"\xff\xfe", b"[" * 5000, b'{"name": 7}', b"null", b"NaN"]
 )
-def test_json_that_means_nothing(
-    vault: Vault, listener: str, who: TlsIdentity | None, path: str, body: bytes
-) -> None:
+def test_json_that_means_nothing(vault: Vault, listener: str, who: TlsIdentity | None, path: str, body: bytes) -> None:
     assert_problem(vault.call(listener, who, "POST", path, body, JSON), 400, "malformed")
 
 
 @pytest.mark.parametrize(("listener", "path"), POSTS)
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_json_body_over_its_limit(
-    vault: Vault, listener: str, who: TlsIdentity | None, path: str, declared: bool  # noqa: FBT001 - a parameter
+    vault: Vault,
+    listener: str,
+    who: TlsIdentity | None,
+    path: str,
+    declared: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     body = b" " * (256 * KIB + 1)
 
@@ -130,7 +139,9 @@ def test_a_json_body_over_its_limit(
 @pytest.mark.parametrize("listener", ["records"])
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_sealed_request_over_its_limit(
-    vault: Vault, who: TlsIdentity, declared: bool  # noqa: FBT001 - a parameter
+    vault: Vault,
+    who: TlsIdentity,
+    declared: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     body = b"\x00" * (64 * KIB + 1)
 
@@ -217,7 +228,9 @@ def test_a_page_that_is_too_large_or_none(vault: Vault, query: str) -> None:
     assert_problem(vault.call("admin", vault.administrator, "GET", paths.LOG_ENTRIES + query), 400, "malformed")
 
 
-@pytest.mark.parametrize("query", ["", "?first=1", "?first=-1&second=2", "?first=2&second=1", "?first=0&second=99999999"])
+@pytest.mark.parametrize(
+    "query", ["", "?first=1", "?first=-1&second=2", "?first=2&second=1", "?first=0&second=99999999"]
+)
 def test_a_consistency_proof_of_nonsense(vault: Vault, ada: EnrolledDoctor, query: str) -> None:
     assert_problem(vault.call("records", ada.tls, "GET", paths.CONSISTENCY + query), 400, "malformed")
 

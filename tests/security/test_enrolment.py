@@ -237,9 +237,7 @@ def test_a_statement_that_is_not_canonical(vault: Vault, provision: DoctorProvis
     first, keys = opened(vault, provision), fresh_keys()
     request = make_enrolment(vault.admin_home.anchors.vault, provision.doctor, first.nonce, keys)
     data = request.statement.replace(b'","', b'", "', 1)
-    changed = msgspec.structs.replace(
-        request, statement=data, signatures=sign_both(keys.signing, data, ENROLMENT)
-    )
+    changed = msgspec.structs.replace(request, statement=data, signatures=sign_both(keys.signing, data, ENROLMENT))
 
     assert submit(vault, provision.doctor, first.secret, changed).code == "not-verified"
     assert status_of(vault, provision.doctor) == "provisioned"

@@ -109,7 +109,7 @@ def test_tls_1_2_is_refused(vault: Vault, listener: str, ada: EnrolledDoctor) ->
     context = vault.context({"records": ada.tls, "enrolment": None, "admin": vault.administrator}[listener])
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
-    with pytest.raises(ssl.SSLError, match="(?i)protocol version|unsupported protocol"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol version|unsupported protocol"):
         vault.connect(listener, None, context)
 
 
@@ -219,7 +219,7 @@ def _ended(connection: ssl.SSLSocket) -> bool:
 def _is_revoked_for_both_workers(vault: Vault, doctor: EnrolledDoctor) -> bool:
     def alert() -> str:
         try:
-            return refused_by(vault, "records", vault.connect("records", doctor.tls))
+            return refused_by("records", vault.connect("records", doctor.tls))
         except AssertionError:
             return ""
 

@@ -76,14 +76,12 @@ def test_a_request_signed_in_another_context(forger: Forger, ada: EnrolledDoctor
     body, _ = forger.request(EVERYONE)
     signed = _open(forger, body)
 
-    data = msgspec.structs.replace(
-        signed, mldsa65=ada.keys.signing.mldsa65.sign(signed.request, signatures.RECORD)
-    )
+    data = msgspec.structs.replace(signed, mldsa65=ada.keys.signing.mldsa65.sign(signed.request, signatures.RECORD))
 
     assert "step 2" in refused(forger.send(_seal(forger, canonical.encode(data))), 422, "not-verified")
 
 
-def test_a_forged_tls_identity_reads_nothing(vault: Vault, ada: EnrolledDoctor, forger: Forger, refused: Check) -> None:
+def test_a_forged_tls_identity_reads_nothing(ada: EnrolledDoctor, forger: Forger, refused: Check) -> None:
     """Whoever breaks ECDSA has the TLS key at best: the request still needs the ML-DSA-65 key."""
     body, _ = forger.request(EVERYONE, keys=generate_signing_keys())
 

@@ -15,7 +15,11 @@ from vaultq_core.errors import NotFound, VaultQError
 from vaultq_core.wire.sealed_request import Demographics, RecordNumber
 
 NAME, NUMBER, BIRTH = "Wilhelmine Geheimrat", "MRN-88-4711-X", "1931-07-14"
-TITLE, FILE, CONTENT = "Mammographie rechts Verdacht", "wilhelmine-mammo.txt", b"Karzinom, histologisch gesichert. " * 900
+TITLE, FILE, CONTENT = (
+    "Mammographie rechts Verdacht",
+    "wilhelmine-mammo.txt",
+    b"Karzinom, histologisch gesichert. " * 900,
+)
 REASON = "Seite verwechselt rechts links"
 
 
@@ -72,7 +76,9 @@ def _go_wrong(vault: Vault, ada: EnrolledDoctor, patient: str) -> None:
         bob.client.find_patient(RecordNumber(authority="St. Elsewhere", number=NUMBER))
     with pytest.raises(VaultQError):
         ada.client.add_patient(
-            Demographics(name=NAME, birth_date=None, record_number=RecordNumber(authority="St. Elsewhere", number=NUMBER))
+            Demographics(
+                name=NAME, birth_date=None, record_number=RecordNumber(authority="St. Elsewhere", number=NUMBER)
+            )
         )
     damaged = ada.put(patient, CONTENT, title=TITLE)
     vault.object_of(damaged.record).write_bytes(b"nonsense")

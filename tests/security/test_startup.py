@@ -1,4 +1,4 @@
-"""A server that cannot start says so in one line and what to do in another: no traceback, and the status of docs/errors.md."""
+"""A server that cannot start says so in one line, what to do in another, and ends with the status of docs/errors.md."""
 
 from __future__ import annotations
 

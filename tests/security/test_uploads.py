@@ -22,7 +22,7 @@ from vaultq_core.wire import canonical
 from vaultq_core.wire.frame import FRAME_MAGIC
 from vaultq_core.wire.framing import block
 from vaultq_core.wire.limits import HEADER_BYTES, KIB
-from vaultq_core.wire.manifest import Content, SignedManifest, Signatures
+from vaultq_core.wire.manifest import Content, Signatures, SignedManifest
 
 CHUNK = 16 * KIB + 16  # of ciphertext
 LONG = bytes(range(256)) * 200  # 51,200 bytes: four chunks
@@ -71,9 +71,7 @@ def test_an_honest_frame_is_taken(ada: EnrolledDoctor, forger: Forger) -> None:
 # --- who signed -----------------------------------------------------------------------------------
 
 
-def test_a_manifest_signed_by_another_doctor(
-    forger: Forger, patient: str, ada: EnrolledDoctor, bob: EnrolledDoctor, refused: Check
-) -> None:
+def test_a_manifest_signed_by_another_doctor(forger: Forger, patient: str, bob: EnrolledDoctor, refused: Check) -> None:
     manifest = Forger(forger.vault, bob).manifest(patient)
 
     detail = refused(forger.upload(forger.frame(forger.sign(manifest, by=bob))), 422, "not-verified")
@@ -162,9 +160,7 @@ def test_a_pair_that_a_thief_of_both_cas_made(
     refused(forger.upload(forger.frame(sign_manifest(manifest, keys, pair))), 422, "not-verified")
 
 
-def test_an_expired_pair(
-    vault: Vault, forger: Forger, ada: EnrolledDoctor, patient: str, refused: Check
-) -> None:
+def test_an_expired_pair(vault: Vault, forger: Forger, ada: EnrolledDoctor, patient: str, refused: Check) -> None:
     with vault.desk() as desk:
         pair, _ = StolenCa(desk).pair(ada.id, ada.keys.signing, desk.now() - dt.timedelta(days=500))
     manifest = forger.manifest(
@@ -274,9 +270,7 @@ def test_an_id_that_is_a_path(
 
 
 @pytest.mark.parametrize("hours", [-25, 25])
-def test_a_time_of_creation_far_from_the_vaults_clock(
-    forger: Forger, patient: str, refused: Check, hours: int
-) -> None:
+def test_a_time_of_creation_far_from_the_vaults_clock(forger: Forger, patient: str, refused: Check, hours: int) -> None:
     manifest = forger.manifest(patient)
     manifest = msgspec.structs.replace(manifest, created=manifest.created + hours * 3600)
 
