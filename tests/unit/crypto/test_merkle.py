@@ -6,7 +6,7 @@ import hashlib
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultq_core.crypto.merkle import (
@@ -149,7 +149,6 @@ def test_the_reference_trees_have_their_known_consistency_proofs(first: int, sec
     assert verify_consistency(first, roots[0], second, roots[1], proof) == roots[1]
 
 
-@settings(deadline=None)
 @given(leaves_lists, st.data())
 def test_paths_equal_the_rfcs_recursion_and_verify(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
@@ -163,7 +162,6 @@ def test_paths_equal_the_rfcs_recursion_and_verify(leaves: list[bytes], data: st
     assert verify_inclusion(leaf_hash(leaves[index]), index, len(leaves), path, root) == root
 
 
-@settings(deadline=None)
 @given(leaves_lists, st.data())
 def test_consistency_proofs_equal_the_rfcs_recursion_and_verify(leaves: list[bytes], data: st.DataObject) -> None:
     first = data.draw(st.integers(1, len(leaves)))
@@ -175,7 +173,6 @@ def test_consistency_proofs_equal_the_rfcs_recursion_and_verify(leaves: list[byt
     assert verify_consistency(first, naive_root(leaves[:first]), len(leaves), root, proof) == root
 
 
-@settings(deadline=None)
 @given(leaves_lists, st.data())
 def test_no_path_proves_another_leaf_or_another_place(leaves: list[bytes], data: st.DataObject) -> None:
     index, claimed = (data.draw(st.integers(0, len(leaves) - 1)) for _ in range(2))
@@ -189,7 +186,6 @@ def test_no_path_proves_another_leaf_or_another_place(leaves: list[bytes], data:
             verify_inclusion(leaf_hash(leaves[index]), claimed, len(leaves), path, frontier.root())
 
 
-@settings(deadline=None)
 @given(leaves_lists, st.data())
 def test_a_log_that_was_rewritten_is_not_consistent(leaves: list[bytes], data: st.DataObject) -> None:
     first = data.draw(st.integers(1, len(leaves)))
@@ -249,7 +245,6 @@ def test_every_log_continues_the_empty_one() -> None:
         verify_consistency(0, root, 8, root, ())
 
 
-@settings(deadline=None)
 @given(st.integers(0, 300))
 def test_a_frontier_survives_encoding_and_names_its_nodes(size: int) -> None:
     frontier, node = grown([bytes([number % 256]) for number in range(size)])
