@@ -13,27 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tools.throwaway_vault import ThrowawayVault, command, free_ports, write_secret
+from tests.fixtures.exposed_vault import copied_vault
+from tools.throwaway_vault import ThrowawayVault, command, write_secret
 
 SECONDS = 60
 
 
-@pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> ThrowawayVault:
-    """A vault that nobody serves; every test takes a copy."""
-    return ThrowawayVault.create(tmp_path_factory.mktemp("founded"), workers=1)
-
-
 @pytest.fixture
 def made(founded: ThrowawayVault, tmp_path: Path) -> Iterator[ThrowawayVault]:
-    """A copy of a vault, on ports of its own."""
+    """A vault of the test's own, which holds afterwards what it held."""
     place = tmp_path / "vault"
-    shutil.copytree(founded.directory, place)
-    copied = ThrowawayVault(place, dict(zip(founded.ports, free_ports(3), strict=True)))
-    text = founded.config.read_text(encoding="utf-8").replace(str(founded.directory), str(place))
-    for name, port in founded.ports.items():
-        text = text.replace(f":{port}", f":{copied.ports[name]}")
-    copied.config.write_text(text, encoding="utf-8")
+    copied = copied_vault(founded, place)
     before = _contents(place)
     yield copied
     after = _contents(place)
