@@ -204,9 +204,7 @@ def _serve_once(vault: Vault) -> subprocess.CompletedProcess[str]:
 
 def _run(vault: Vault, *arguments: str) -> subprocess.CompletedProcess[str]:
     given = [command("vaultq-server"), arguments[0], "--config", str(vault.made.config), *arguments[1:]]
-    return subprocess.run(
-        given, check=False, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
-    )
+    return subprocess.run(given, check=False, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 def _remove_journals(directory: Path) -> None:
@@ -225,7 +223,5 @@ def _connections_of(pid: int, port: int) -> set[str]:
     """Return the inodes of a process's established connections at a local port."""
     rows = (line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:])
     established = {row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"}
-    links = (os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink())
+    links = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink())
     return {inode for link in links for inode in established if link == f"socket:[{inode}]"}
-
-
