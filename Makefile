@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .PHONY: help demo test chaos check bench lock clean
 
 bin := .venv/bin
-distributions := . client_cli plugins/keystore_file plugins/storage_fs
+distributions := . client_cli plugins/keystore_file plugins/keystore_pkcs11 plugins/storage_fs
 projects := $(distributions:%=%/pyproject.toml)
 installed := .venv/.installed
 # What mypy reads: a directory joins as soon as it holds Python files.

@@ -7,11 +7,11 @@ text may hold a path, a PIN or an address, and so may what it was raised from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vaultq_core.errors import KeystoreUnavailable, StorageUnavailable, Unavailable, VaultQError
+from vaultq_core.errors import KeystoreError, KeystoreUnavailable, StorageUnavailable, Unavailable, VaultQError
 from vaultq_core.spi.keystore import KeyId, Keystore, KeystoreInfo, WrappedKey
 from vaultq_core.spi.names import list_prefix, object_name
 from vaultq_core.spi.signer import BorderSigner
@@ -68,15 +68,16 @@ class GuardedKeystore:
 
     def __init__(self, inner: Keystore, name: str) -> None:
         self._inner = inner
+        self._name = name
         self._border = Border(f"the keystore {name}", KeystoreUnavailable)
 
     def info(self) -> KeystoreInfo:
         """See Keystore."""
         return self._border.call(self._inner.info)
 
-    def create_key(self, purpose: str, algorithm: str) -> KeyId:
+    def create_key(self, purpose: str, algorithm: str, *, above: int = 0) -> KeyId:
         """See Keystore."""
-        return self._border.call(self._inner.create_key, purpose, algorithm)
+        return self._border.call(self._inner.create_key, purpose, algorithm, above=above)
 
     def current_key(self, purpose: str) -> KeyId:
         """See Keystore."""
@@ -98,9 +99,27 @@ class GuardedKeystore:
         """See Keystore. What it returns is guarded as well, and never gives the private key away."""
         return BorderSigner(self._border.call(self._inner.signer, key_id), self._border.call)
 
+    def import_signing_key(self, purpose: str, key: ec.EllipticCurvePrivateKey, *, above: int = 0) -> KeyId:
+        """See SigningKeyImporter. Raises KeystoreError when the keystore is none."""
+        take = self._extra("import_signing_key", "takes no keys that were made elsewhere")
+        taken: KeyId = self._border.call(take, purpose, key, above=above)
+        return taken
+
+    def export_signing_key(self, key_id: KeyId) -> ec.EllipticCurvePrivateKey:
+        """See SigningKeyExporter. Raises KeystoreError when the keystore is none."""
+        give = self._extra("export_signing_key", "does not give its keys away")
+        key: ec.EllipticCurvePrivateKey = self._border.call(give, key_id)
+        return key
+
     def close(self) -> None:
         """See Keystore."""
         self._border.call(self._inner.close)
+
+    def _extra(self, name: str, otherwise: str) -> Callable[..., Any]:
+        extra: Callable[..., Any] | None = getattr(self._inner, name, None)
+        if extra is None:
+            raise KeystoreError(f"the keystore {self._name} {otherwise}")
+        return extra
 
 
 class GuardedStorage:

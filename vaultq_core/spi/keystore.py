@@ -24,6 +24,7 @@ ALGORITHMS = (AES_256, EC_P384)
 MASTER = "master"
 
 AES_256_GCM = "AES-256-GCM"  # ciphertext = 12-byte random IV ‖ sealed key ‖ 16-byte tag
+AES_256_KWP = "AES-256-KWP"  # RFC 5649 over key ‖ SHA-256(aad): for tokens that have no GCM
 
 PURPOSE_CHARS = 64
 LAST_VERSION = 2**31 - 1
@@ -85,11 +86,18 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class KeystoreInfo:
-    """What may be told of a keystore: backend ("file", "pkcs11"), place (path, token label), keys in order of id."""
+    """What may be told of a keystore: backend ("file", "pkcs11"), place (path, token label), keys in order of id.
+
+    `imports_signing_keys` and `exports_signing_keys`: whether it is a SigningKeyImporter or a SigningKeyExporter.
+    `details` are names and values for people: module, serial number, wrapping algorithm and so on.
+    """
 
     backend: str
     place: str
     keys: tuple[KeyInfo, ...]
+    imports_signing_keys: bool = False
+    exports_signing_keys: bool = False
+    details: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +149,10 @@ class Keystore(Protocol):
         """Return backend, and keys with versions and provenance; no secrets."""
         ...
 
-    def create_key(self, purpose: str, algorithm: str) -> KeyId:
+    def create_key(self, purpose: str, algorithm: str, *, above: int = 0) -> KeyId:
         """Make the next version of a purpose's key and make it current; durable on return.
+
+        The version is greater than `above`: keys that move here from another keystore keep ids of their own.
 
         Raises Malformed for an impossible purpose or algorithm, KeystoreError when the purpose has another algorithm.
         """
@@ -176,6 +186,25 @@ class Keystore(Protocol):
 
     def close(self) -> None:
         """Forget secrets and let go of the backend; may be called twice. Later calls raise KeystoreUnavailable."""
+        ...
+
+
+class SigningKeyImporter(Protocol):
+    """An extra of a keystore: it takes signing keys that were made elsewhere."""
+
+    def import_signing_key(self, purpose: str, key: ec.EllipticCurvePrivateKey, *, above: int = 0) -> KeyId:
+        """Keep a P-384 key as the purpose's next version, as `create_key` does; its provenance says `imported`.
+
+        Raises what `create_key` raises; Malformed for a key on another curve.
+        """
+        ...
+
+
+class SigningKeyExporter(Protocol):
+    """An extra of a keystore that can give its signing keys away, to move them into a better one."""
+
+    def export_signing_key(self, key_id: KeyId) -> ec.EllipticCurvePrivateKey:
+        """Return the private key itself. Raises KeyNotFound; KeystoreError for a key that cannot sign."""
         ...
 
 

@@ -45,21 +45,26 @@ class SecretRequest:
     """What a plug-in needs for its settings, so that a parent process can get it before it forks.
 
     `label` is shown to whoever types it ("passphrase of the keystore /var/lib/…"), `file` is the path that the
-    settings name, `credential` the name of a systemd credential.
+    settings name, `variable` the environment variable that they name, `credential` that of a systemd credential.
     """
 
     label: str
     credential: str
     file: str | None = None
+    variable: str | None = None
 
 
 def find_secret(request: SecretRequest, *, environ: Mapping[str, str], prompt: Callable[[str], str] | None) -> Secret:
-    """Return the secret from the named file, else the systemd credential, else the prompt (None: no terminal).
+    """Return the secret from what the settings name, else the systemd credential, else the prompt (None: no terminal).
+
+    What the settings name is a file, else an environment variable.
 
     Raises ConfigInvalid when there is no way to get it or it is empty, and what read_private raises.
     """
     if request.file is not None:
         return _from_bytes(read_private(request.file, SECRET_BYTES), request)
+    if request.variable is not None:
+        return _from_variable(request, request.variable, environ)
     credential = Path(environ[CREDENTIALS], request.credential) if CREDENTIALS in environ else None
     if credential is not None and credential.is_file():
         return _from_bytes(_read_credential(credential), request)
@@ -69,6 +74,15 @@ def find_secret(request: SecretRequest, *, environ: Mapping[str, str], prompt: C
         f"there is no way to get the {request.label}",
         remedy=f"Name a file of mode 0600 in the configuration, or give the systemd credential {request.credential}.",
     )
+
+
+def _from_variable(request: SecretRequest, variable: str, environ: Mapping[str, str]) -> Secret:
+    if variable not in environ:
+        raise ConfigInvalid(
+            f"the environment variable {variable} that should hold the {request.label} is not set",
+            remedy=f"Set {variable} for this process, or name a file of mode 0600 in the configuration.",
+        )
+    return _from_bytes(os.fsencode(environ[variable]), request)
 
 
 def _read_credential(path: Path) -> bytes:

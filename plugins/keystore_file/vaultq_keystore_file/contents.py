@@ -66,33 +66,36 @@ class Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 return key
         raise KeyNotFound(f"the keystore does not hold the key {key_id}")
 
-    def with_new(self, purpose: str, algorithm: str, now: int) -> tuple[Contents, KeyId]:
-        """Return contents with the purpose's next version. Raises KeystoreError when it has another algorithm."""
-        key_id = self._next(purpose, algorithm)
-        made = StoredKey(
-            key_id=str(key_id), provenance=Provenance.MADE_HERE, created=now, material=_generate(algorithm)
-        )
+    def next_id(self, purpose: str, algorithm: str, above: int) -> KeyId:
+        """Return the name of the purpose's next key. Raises KeystoreError when the purpose has another algorithm."""
+        for each in self.issued:
+            if each.purpose == purpose:
+                last = KeyId.parse(each.key_id)
+                if last.algorithm != algorithm:
+                    raise KeystoreError(f"keys for {purpose} are {last.algorithm}, not {algorithm}")
+                return KeyId(purpose, algorithm, max(last.version, above) + 1)
+        return KeyId(purpose, algorithm, above + 1)
+
+    def adding(self, key: StoredKey) -> Contents:
+        """Return contents that also hold `key`, whose id `next_id` gave."""
+        purpose = KeyId.parse(key.key_id).purpose
         others = tuple(each for each in self.issued if each.purpose != purpose)
-        issued = Issued(purpose=purpose, key_id=str(key_id))
-        return Contents(keys=(*self.keys, made), issued=(*others, issued)), key_id
+        issued = Issued(purpose=purpose, key_id=key.key_id)
+        return Contents(keys=(*self.keys, key), issued=(*others, issued))
 
     def without(self, key_id: KeyId) -> Contents:
         """Return contents that lack one key. Raises KeyNotFound."""
         gone = self.find(key_id)
         return Contents(keys=tuple(key for key in self.keys if key is not gone), issued=self.issued)
 
-    def _next(self, purpose: str, algorithm: str) -> KeyId:
-        for each in self.issued:
-            if each.purpose == purpose:
-                last = KeyId.parse(each.key_id)
-                if last.algorithm != algorithm:
-                    raise KeystoreError(f"keys for {purpose} are {last.algorithm}, not {algorithm}")
-                return KeyId(purpose, algorithm, last.version + 1)
-        return KeyId(purpose, algorithm, 1)
 
-
-def _generate(algorithm: str) -> bytes:
+def generate(algorithm: str) -> bytes:
+    """Return a new key in the form that StoredKey keeps: 32 bytes, or PKCS#8 in DER."""
     if algorithm == EC_P384:
-        key = ec.generate_private_key(ec.SECP384R1())
-        return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return key_bytes(ec.generate_private_key(ec.SECP384R1()))
     return secrets.token_bytes(wrapping.KEY_BYTES)
+
+
+def key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a signing key in the form that StoredKey keeps."""
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from vaultq_core.crypto import wrapping
-from vaultq_core.errors import KeystoreError, KeystoreUnavailable, NotVerified
+from vaultq_core.errors import KeystoreError, KeystoreUnavailable, Malformed, NotVerified
 from vaultq_core.spi.keystore import (
     AES_256,
     AES_256_GCM,
@@ -18,10 +18,11 @@ from vaultq_core.spi.keystore import (
     MASTER,
     KeyId,
     KeystoreInfo,
+    Provenance,
     WrappedKey,
     require_wrappable,
 )
-from vaultq_keystore_file.contents import Contents, StoredKey
+from vaultq_keystore_file.contents import Contents, StoredKey, generate, key_bytes
 from vaultq_keystore_file.sealed_file import Look, SealedFile
 
 
@@ -44,15 +45,24 @@ class FileKeystore:
     def info(self) -> KeystoreInfo:
         """See Keystore."""
         with self._fresh() as contents:
-            return KeystoreInfo("file", str(self._file.path), contents.infos())
+            keys = contents.infos()
+        return KeystoreInfo("file", str(self._file.path), keys, imports_signing_keys=True, exports_signing_keys=True)
 
-    def create_key(self, purpose: str, algorithm: str) -> KeyId:
+    def create_key(self, purpose: str, algorithm: str, *, above: int = 0) -> KeyId:
         """See Keystore."""
         KeyId(purpose, algorithm, 1)  # refuses what cannot be
-        with self._changing() as contents:
-            changed, key_id = contents.with_new(purpose, algorithm, self._clock())
-            self._replace(changed)
-        return key_id
+        return self._add(purpose, algorithm, above, generate(algorithm), Provenance.MADE_HERE)
+
+    def import_signing_key(self, purpose: str, key: ec.EllipticCurvePrivateKey, *, above: int = 0) -> KeyId:
+        """See SigningKeyImporter."""
+        KeyId(purpose, EC_P384, 1)
+        if not isinstance(key.curve, ec.SECP384R1):
+            raise Malformed("the keystore takes signing keys on P-384 only")
+        return self._add(purpose, EC_P384, above, key_bytes(key), Provenance.IMPORTED)
+
+    def export_signing_key(self, key_id: KeyId) -> ec.EllipticCurvePrivateKey:
+        """See SigningKeyExporter."""
+        return self.signer(key_id)
 
     def current_key(self, purpose: str) -> KeyId:
         """See Keystore."""
@@ -95,6 +105,13 @@ class FileKeystore:
             self._contents = Contents()
             self._signers.clear()
             self._file.forget()
+
+    def _add(self, purpose: str, algorithm: str, above: int, material: bytes, provenance: Provenance) -> KeyId:
+        with self._changing() as contents:
+            key_id = contents.next_id(purpose, algorithm, above)
+            key = StoredKey(key_id=str(key_id), provenance=provenance, created=self._clock(), material=material)
+            self._replace(contents.adding(key))
+        return key_id
 
     @contextmanager
     def _fresh(self) -> Iterator[Contents]:

@@ -44,6 +44,21 @@ def test_a_passphrase_file_that_others_can_read_is_refused(tmp_path: Path) -> No
         find_secret(request(file), environ={}, prompt=None)
 
 
+def test_a_named_environment_variable_comes_before_the_credential(tmp_path: Path) -> None:
+    (tmp_path / "vaultq-pass").write_text("from systemd")
+    named = SecretRequest(label="PIN", credential="vaultq-pass", variable="TOKEN_PIN")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "TOKEN_PIN": "from the environment"}
+
+    assert find_secret(named, environ=environ, prompt=None).reveal() == "from the environment"
+
+
+def test_a_named_environment_variable_that_is_not_set_is_told() -> None:
+    named = SecretRequest(label="PIN", credential="vaultq-pass", variable="TOKEN_PIN")
+
+    with pytest.raises(ConfigInvalid, match="TOKEN_PIN"):
+        find_secret(named, environ={}, prompt=lambda _: "typed")
+
+
 def test_a_systemd_credential_comes_next(tmp_path: Path) -> None:
     (tmp_path / "vaultq-pass").write_text("from systemd\r\n")
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from vaultq_core.errors import KeyNotFound, KeystoreError, KeystoreUnavailable, Malformed, NotVerified
+from vaultq_core.spi.guard import GuardedKeystore
 from vaultq_core.spi.keystore import (
     AES_256,
     EC_P384,
@@ -44,6 +45,12 @@ class KeystoreContract(KeyUseContract):
 
         assert newest.version == 11
         assert keystore.current_key(MASTER) == newest
+
+    def test_a_version_above_another_keystores_is_taken(self, keystore: Keystore) -> None:
+        assert keystore.create_key(MASTER, AES_256, above=5).version == 6
+        assert keystore.create_key(MASTER, AES_256, above=5).version == 7
+        assert keystore.create_key("root-ca", EC_P384, above=3).version == 4
+        assert keystore.current_key(MASTER).version == 7
 
     def test_one_version_does_not_unwrap_for_another(self, keystore: Keystore) -> None:
         wrapped = keystore.wrap_key(b"a" * 32, aad=AAD)
@@ -99,6 +106,51 @@ class KeystoreContract(KeyUseContract):
         assert all(1_700_000_000 < each.created < 5_000_000_000 for each in info.keys)
         assert info.backend
         assert info.place
+
+    # --- moving -----------------------------------------------------------------------------------
+
+    def test_info_says_what_the_keystore_can_take_and_give(self, keystore: Keystore) -> None:
+        info = keystore.info()
+
+        assert info.imports_signing_keys == hasattr(keystore, "import_signing_key")
+        assert info.exports_signing_keys == hasattr(keystore, "export_signing_key")
+
+    def test_an_imported_key_signs_and_says_that_it_is_imported(self, keystore: Keystore, reopen: Reopen) -> None:
+        guarded = GuardedKeystore(keystore, "under test")
+        key = ec.generate_private_key(ec.SECP384R1())
+        if not keystore.info().imports_signing_keys:
+            with pytest.raises(KeystoreError):
+                guarded.import_signing_key("doctors-ca", key)
+            return
+
+        imported = guarded.import_signing_key("doctors-ca", key, above=1)
+
+        assert str(imported) == "doctors-ca:EC-P384:2"
+        assert keystore.current_key("doctors-ca") == imported
+        with closing(reopen()) as again:
+            assert again.signer(imported).public_key() == key.public_key()
+            assert {each.key_id: each.provenance for each in again.info().keys}[imported] is Provenance.IMPORTED
+            signature = again.signer(imported).sign(b"moved", ec.ECDSA(hashes.SHA384()))
+        key.public_key().verify(signature, b"moved", ec.ECDSA(hashes.SHA384()))
+
+    def test_a_key_on_another_curve_is_not_imported(self, keystore: Keystore) -> None:
+        with pytest.raises((Malformed, KeystoreError)):
+            GuardedKeystore(keystore, "under test").import_signing_key(
+                "doctors-ca", ec.generate_private_key(ec.SECP256R1())
+            )
+
+    def test_a_signing_key_is_given_away_only_by_a_keystore_that_says_so(self, keystore: Keystore) -> None:
+        guarded = GuardedKeystore(keystore, "under test")
+        signing = keystore.create_key("doctors-ca", EC_P384)
+        if not keystore.info().exports_signing_keys:
+            with pytest.raises(KeystoreError):
+                guarded.export_signing_key(signing)
+            return
+
+        assert guarded.export_signing_key(signing).public_key() == keystore.signer(signing).public_key()
+        guarded.export_signing_key(signing).private_numbers()
+        with pytest.raises(KeystoreError):
+            guarded.export_signing_key(keystore.current_key(MASTER))
 
     # --- destroying -------------------------------------------------------------------------------
 

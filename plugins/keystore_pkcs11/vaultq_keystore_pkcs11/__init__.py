@@ -1,0 +1,1 @@
+"""VaultQ keystore in a PKCS#11 token."""
