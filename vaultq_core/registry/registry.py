@@ -17,6 +17,7 @@ from vaultq_core.registry.enrolments import Enrolments
 from vaultq_core.registry.epoch import Epoch
 from vaultq_core.registry.grants import Grants
 from vaultq_core.registry.keys import KemKeys, SealedKeys
+from vaultq_core.registry.keystore_moves import KeystoreMoves
 from vaultq_core.registry.leases import Leases
 from vaultq_core.registry.log import Log
 from vaultq_core.registry.passwords import OneTimePasswords
@@ -27,6 +28,7 @@ from vaultq_core.registry.records import Records
 from vaultq_core.registry.row_auth import RowAuth
 from vaultq_core.registry.statements import VaultStatements
 from vaultq_core.registry.vault import Vault
+from vaultq_core.registry.workers import Workers
 
 
 class Registry:
@@ -42,6 +44,8 @@ class Registry:
         self.crls = Crls()
         self.epoch = Epoch()
         self.leases = Leases()
+        self.workers = Workers()
+        self.keystore_moves = KeystoreMoves()
         self.rates = Rates()
         self.doctors = Doctors(auth)
         self.administrators = Administrators(auth)

@@ -35,12 +35,17 @@ def schema_version(engine: Engine) -> str | None:
         return _version(tx)
 
 
+def newest_schema() -> str:
+    """Return the version of the schema that this VaultQ needs."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
 def require_schema(engine: Engine) -> None:
     """Refuse a schema that is not the one of this VaultQ. Raises ConfigInvalid."""
     config = _config()
     version = schema_version(engine)
     _require_known(version, config)
-    if version != ScriptDirectory.from_config(config).get_current_head():
+    if version != newest_schema():
         raise ConfigInvalid(
             "the registry has no schema, or an older one than this VaultQ needs",
             remedy="Make a backup, then start `vaultq-server` once alone so that it migrates the registry.",

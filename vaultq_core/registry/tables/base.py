@@ -19,6 +19,7 @@ Hash = String(64)  # SHA-256, hex, as in JSON
 Word = String(32)  # a status, role or kind
 Line = String(200)  # text for people
 Name = String(255)  # an object, key or issuer name
+Place = String(1024)  # a keystore: backend, and path or token
 Time = BigInteger  # POSIX seconds, UTC
 Count = BigInteger().with_variant(Integer, "sqlite")  # SQLite keeps a table in the order of an INTEGER key
 Blob = LargeBinary

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, Table
+from sqlalchemy import BigInteger, Column, Integer, Table, Text
 
-from vaultq_core.registry.tables.base import Blob, Count, Hash, Line, Mac, Name, Time, Word, metadata, one_of, only_row
+from vaultq_core.registry.tables.base import (
+    Blob,
+    Count,
+    Hash,
+    Line,
+    Mac,
+    Name,
+    Place,
+    Time,
+    Word,
+    metadata,
+    one_of,
+    only_row,
+)
 
 vault = Table(
     "vault",
@@ -89,4 +102,27 @@ rate_counters = Table(
     Column("name", Name, primary_key=True),
     Column("window_start", Time, nullable=False),
     Column("hits", Count, nullable=False),
+)
+
+# Neither has a mac: a false row can hold up a move of the keys, but no more than that.
+workers = Table(
+    "workers",
+    metadata,
+    Column("holder", Name, primary_key=True),
+    Column("node", Name, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("version", Word, nullable=False),
+    Column("keystores", Text, nullable=False),
+    Column("started", Time, nullable=False),
+    Column("seen", Time, nullable=False),
+)
+
+keystore_moves = Table(
+    "keystore_moves",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("source", Place, nullable=False),
+    Column("target", Place, nullable=False),
+    Column("begun", Time, nullable=False),
+    Column("finished", Time),
 )

@@ -1,0 +1,1 @@
+"""The second schema, by subject. Frozen: a change of the tables is a new migration."""
