@@ -6,9 +6,7 @@ roots) is on disk before the registry's one transaction, which makes the vault.
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -27,6 +25,7 @@ from vaultq_core.private_files import write_private
 from vaultq_core.registry.engine import open_engine, reading
 from vaultq_core.registry.schema import migrate
 from vaultq_core.registry.vault import peek_vault_id
+from vaultq_core.server.backends import Prompt, plugin_section, secret_of
 from vaultq_core.server.ceremony import NewVault, make_vault
 from vaultq_core.server.config import Config, load_config
 from vaultq_core.server.config_default import default_toml
@@ -35,9 +34,7 @@ from vaultq_core.server.keys import open_vault_keys
 from vaultq_core.server.opening import utc_now
 from vaultq_core.server.plugins import select_keystore, select_storage
 from vaultq_core.server.services.doctors import ALPHABET, ID_CHARS
-from vaultq_core.spi.secrets import Secret, SecretRequest, find_secret
-
-Prompt = Callable[[str], str] | None
+from vaultq_core.spi.secrets import Secret
 
 DIRECTORY_MODE: Final = 0o700
 HOSPITAL_ROOT_FILE: Final = "hospital_root_ca.pem"
@@ -91,16 +88,6 @@ def initialise(path: Path, choices: InitChoices, prompt: Prompt) -> Initialised:
         return _initialise(config, choices, prompt, engine)
     finally:
         engine.dispose()
-
-
-def plugin_section(name: str, settings: object) -> dict[str, object]:
-    """Return a plug-in's section as the loader takes it."""
-    return {"name": name, name: settings}
-
-
-def secret_of(request: SecretRequest | None, prompt: Prompt) -> Secret:
-    """Return the secret that a plug-in asks for, or an empty one if it asks for none. Raises ConfigInvalid."""
-    return Secret("") if request is None else find_secret(request, environ=os.environ, prompt=prompt)
 
 
 def _require_no_vault(engine: Engine) -> None:

@@ -14,12 +14,12 @@ import typer
 
 from vaultq_core.errors import ConfigInvalid, VaultQError
 from vaultq_core.private_files import file_errors, read_private
-from vaultq_core.server.bootstrap import InitChoices, initialise, plugin_section, secret_of
+from vaultq_core.server.backends import prepare_backends
+from vaultq_core.server.bootstrap import InitChoices, initialise
 from vaultq_core.server.config import load_config
 from vaultq_core.server.listeners import address_of, bind_listener
 from vaultq_core.server.logs import configure_logs
 from vaultq_core.server.node import Node
-from vaultq_core.server.plugins import select_keystore, select_storage
 from vaultq_core.server.state import describe_vault
 from vaultq_core.server.supervisor import supervise
 from vaultq_core.spi.secrets import SECRET_BYTES
@@ -67,12 +67,9 @@ def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
     settings = load_config(config)
     _enter_directory(config)
     configure_logs(settings.server.log_level)
-    keystore = select_keystore(plugin_section(settings.keystore.name, settings.keystore.settings))
-    storage = select_storage(plugin_section(settings.storage.name, settings.storage.settings))
-    # Asked for once, before the fork: a worker that is replaced later finds nobody at the terminal.
-    secrets = [secret_of(each.secret_request, _prompt()) for each in (keystore, storage)]
+    backends = prepare_backends(settings, _prompt())
     sockets = {name: bind_listener(name, address) for name, address in settings.listeners.items()}
-    node = Node(settings, sockets, lambda: keystore.open(lambda: secrets[0]), lambda: storage.open(lambda: secrets[1]))
+    node = Node(settings, sockets, backends)
 
     def ready() -> None:
         for name, listening in sockets.items():

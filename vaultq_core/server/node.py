@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final
 
 from vaultq_core.crypto.fingerprints import sha256_hex
+from vaultq_core.server.backends import Backends
 from vaultq_core.server.composition import compose
 from vaultq_core.server.config import Config
 from vaultq_core.server.listeners import address_of
@@ -17,8 +18,6 @@ from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.doctors import Addresses
 from vaultq_core.server.serving import Serving
 from vaultq_core.server.worker import Worker
-from vaultq_core.spi.keystore import Keystore
-from vaultq_core.spi.storage import Storage
 
 # The committer gives the interpreter's lock up at every SQL statement, while it holds the registry's; at
 # the default of 5 ms it waits longer for the one than it works under the other.
@@ -28,23 +27,16 @@ SWITCH_SECONDS: Final = 0.001
 class Node:
     """What the parent prepares, and each worker runs after the fork."""
 
-    def __init__(
-        self,
-        config: Config,
-        sockets: Mapping[str, socket.socket],
-        open_keystore: Callable[[], Keystore],
-        open_storage: Callable[[], Storage],
-    ) -> None:
+    def __init__(self, config: Config, sockets: Mapping[str, socket.socket], backends: Backends) -> None:
         self._config = config
         self._sockets = sockets
-        self._open_keystore = open_keystore
-        self._open_storage = open_storage
+        self._backends = backends
 
     async def run_worker(self, worker: Worker) -> None:
         """Open the vault, serve until told to stop, drain, close. Raises VaultQError when it cannot start."""
         sys.setswitchinterval(SWITCH_SECONDS)
         with ExitStack() as stack:
-            desk = open_desk(self._config, self._open_keystore, self._open_storage, stack)
+            desk = open_desk(self._config, self._backends, stack)
             services = compose(desk, self._addresses(desk), f"{socket.gethostname()}/{worker.index}")
             stack.callback(services.close)
             await Serving(self._config, desk, services, self._sockets).run(worker)

@@ -6,7 +6,6 @@ Each worker does it after the fork. The row key comes first, since with it every
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
@@ -19,6 +18,7 @@ from vaultq_core.registry.keys import SealedKeys
 from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.schema import require_schema
 from vaultq_core.registry.vault import peek_vault_id
+from vaultq_core.server.backends import Backends
 from vaultq_core.server.config import Config
 from vaultq_core.server.keys import ROW_KEY, KemKeys, KeyBox, VaultIdentity, VaultKeys, open_vault_keys
 from vaultq_core.server.services.desk import Desk
@@ -37,9 +37,7 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def open_desk(
-    config: Config, open_keystore: Callable[[], Keystore], open_storage: Callable[[], Storage], stack: ExitStack
-) -> Desk:
+def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
     """Open everything; `stack` closes it again, in the opposite order.
 
     Raises ConfigInvalid without a vault, with an older schema, a clock far behind the log, or a registry
@@ -48,8 +46,9 @@ def open_desk(
     engine = open_engine(config.registry.url)
     stack.callback(engine.dispose)
     require_schema(engine)
-    keystore, storage = open_keystore(), open_storage()
+    keystore = backends.open_keystore()
     stack.callback(keystore.close)
+    storage = backends.open_storage()
     stack.callback(storage.close)
     registry, keys = _open_keys(engine, keystore)
     _require_newest(registry, storage)
