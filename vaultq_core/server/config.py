@@ -70,6 +70,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
 
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     drain_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 20.0
+    retire_seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 3600.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

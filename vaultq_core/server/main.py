@@ -14,12 +14,12 @@ import typer
 
 from vaultq_core.errors import ConfigInvalid, VaultQError
 from vaultq_core.private_files import file_errors, read_private
-from vaultq_core.server.backends import prepare_backends
+from vaultq_core.server.backends import TypedSecrets, prepare_backends
 from vaultq_core.server.bootstrap import InitChoices, initialise
 from vaultq_core.server.config import load_config
 from vaultq_core.server.listeners import address_of, bind_listener
 from vaultq_core.server.logs import configure_logs
-from vaultq_core.server.node import Node
+from vaultq_core.server.node import Node, renewed
 from vaultq_core.server.state import describe_vault
 from vaultq_core.server.supervisor import supervise
 from vaultq_core.spi.secrets import SECRET_BYTES
@@ -62,14 +62,15 @@ def init(
 def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
     """Serve the vault on its three listeners until SIGTERM, which lets running requests finish.
 
-    SIGHUP reloads certificates and revocation lists. Standard error carries JSON log lines.
+    SIGHUP reads configuration and secrets anew and replaces the workers one by one; no request is lost.
+    Standard error carries JSON log lines.
     """
-    settings = load_config(config)
-    _enter_directory(config)
+    path = _enter_directory(config)
+    settings = load_config(path)
     configure_logs(settings.server.log_level)
-    backends = prepare_backends(settings, _prompt())
+    typed = TypedSecrets(_prompt())
+    backends = prepare_backends(settings, typed.ask)
     sockets = {name: bind_listener(name, address) for name, address in settings.listeners.items()}
-    node = Node(settings, sockets, backends)
 
     def ready() -> None:
         for name, listening in sockets.items():
@@ -77,10 +78,8 @@ def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
         typer.echo("ready")
         sys.stdout.flush()
 
-    status = supervise(
-        node.run_worker, workers=settings.server.workers, drain_seconds=settings.server.drain_seconds, ready=ready
-    )
-    raise typer.Exit(status)
+    first = Node(settings, sockets, backends)
+    raise typer.Exit(supervise(first.crew(), renew=lambda: renewed(path, first, typed.recall).crew(), ready=ready))
 
 
 @app.command(epilog="Example: vaultq-server status --json")

@@ -20,7 +20,7 @@ from vaultq_core.errors import ConfigInvalid, Malformed, VaultQError
 from vaultq_core.server.asgi import App
 from vaultq_core.server.composition import Services
 from vaultq_core.server.config import Config
-from vaultq_core.server.listeners import Listener, serve_listeners
+from vaultq_core.server.listeners import Listener, Patience, serve_listeners
 from vaultq_core.server.logs import logger
 from vaultq_core.server.routes.admin import admin_app
 from vaultq_core.server.routes.enrolment import enrolment_app
@@ -55,19 +55,20 @@ class Serving:
 
     async def run(self, worker: Worker) -> None:
         """Serve until `worker.stop`, then drain. Raises when a listener fails."""
-        worker.on_reload = self._reload_soon
         await self._services.pools.short.run(self._services.maintenance.run)
         jobs = [
             asyncio.create_task(self._every(EPOCH_SECONDS, self._follow_epoch)),
             asyncio.create_task(self._every(TLS_SECONDS, self._renew_tls)),
             asyncio.create_task(self._every(MAINTENANCE_SECONDS, self._maintain)),
             asyncio.create_task(self._every(CHECKPOINT_SECONDS, self._publish_checkpoint)),
+            asyncio.create_task(self._hand_over(worker.retire)),
         ]
         try:
             await serve_listeners(
                 self._listeners,
                 limits=self._desk.limits,
-                drain_seconds=self._config.server.drain_seconds,
+                patience=Patience(self._config.server.drain_seconds, self._config.server.retire_seconds),
+                retire=worker.retire,
                 stop=worker.stop,
                 ready=worker.ready,
             )
@@ -111,8 +112,9 @@ class Serving:
     async def _publish_checkpoint(self) -> None:
         await self._services.pools.short.run(self._services.maintenance.publish_if_holder)
 
-    def _reload_soon(self) -> None:
-        self._reloading = self._services.pools.short.submit(self._reload)
+    async def _hand_over(self, retire: asyncio.Event) -> None:
+        await retire.wait()
+        await self._services.pools.short.run(self._services.maintenance.finish)
 
     def _read_epoch(self) -> int:
         with self._desk.registry.reading() as tx:

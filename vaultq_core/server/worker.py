@@ -21,10 +21,29 @@ else:
     RunWorker = object
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+RETIRE = signal.SIGHUP  # from the parent to a worker; to the parent it says: reload
 UNEXPECTED = 70  # EX_SOFTWARE
 READY = b"r"
 FAILED = b"e"
 NEWS_BYTES = 4096  # written and read whole: PIPE_BUF on Linux
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a worker could not start: what its error said of itself."""
+
+    code: str
+    detail: str
+    remedy: str
+
+    @classmethod
+    def parse(cls, news: bytes) -> Failure:
+        """Read what `_News.cannot_start` wrote; a long remedy may lack its end."""
+        code, detail, remedy = (news.removeprefix(FAILED).decode(errors="replace") + "\0\0").split("\0")[:3]
+        return cls(code, detail, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.detail} [{self.code}]\n  {self.remedy}"
 
 
 class LifeLine:
@@ -51,14 +70,14 @@ class LifeLine:
 class Worker:
     """What a worker's main function gets.
 
-    `stop` is set when it is time to drain; `ready()` is called once, when it serves; `on_reload` is
-    replaced by what SIGHUP shall do.
+    `ready()` is called once, when it serves. `retire` is set when another worker has taken its place: it
+    takes no new connection and finishes what it has. `stop` is set when it is time to drain.
     """
 
     index: int
     ready: Callable[[], None]
+    retire: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    on_reload: Callable[[], None] = lambda: None
 
 
 def run_child(run_worker: RunWorker, line: LifeLine, index: int, ready_pipe: int) -> NoReturn:
@@ -95,7 +114,7 @@ async def _main(run_worker: RunWorker, line: LifeLine, index: int, news: _News) 
     loop = asyncio.get_running_loop()
     worker = Worker(index, news.ready)
     loop.add_signal_handler(signal.SIGTERM, worker.stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: worker.on_reload())  # noqa: PLW0108 - replaced later
+    loop.add_signal_handler(RETIRE, worker.retire.set)
 
     def orphaned() -> None:
         loop.remove_reader(line.reading)
@@ -119,7 +138,7 @@ class _News:
 
     def cannot_start(self, error: VaultQError) -> None:
         # The parent says it once, whatever the number of workers that fail for the same reason.
-        text = f"{error} [{error.code}]\n  {error.remedy}".encode()
+        text = "\0".join((error.code, str(error), error.remedy)).encode()
         os.write(self._pipe, FAILED + text[: NEWS_BYTES - 1])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,17 +40,13 @@ class Maintenance:
         self._holder = holder
         self._published = 0
         self._holds_lease = False
+        self._is_finished = False
+        self._running = threading.Lock()
 
     def run(self) -> None:
         """Do what is due. Raises Unavailable when something does not answer; the next run goes on."""
-        self._holds_lease = self._lease()
-        if not self._holds_lease:
-            return
-        self._renew_statement()
-        if self._crls.is_due():
-            self._crls.publish()
-        self._destroy_old_keys()
-        self.publish_if_holder()
+        with self._running:
+            self._run()
 
     def publish_if_holder(self) -> None:
         """Put the newest checkpoint into storage if this worker holds the lease."""
@@ -57,11 +54,24 @@ class Maintenance:
             self._publish_checkpoint()
 
     def finish(self) -> None:
-        """Publish the last checkpoint, and let another worker take over at once."""
-        self._publish_checkpoint()
-        if self._holds_lease:
-            with self._desk.registry.writing() as tx:
-                self._desk.registry.leases.release(tx, LEASE, self._holder)
+        """Publish the last checkpoint, and let another worker take over at once and for good."""
+        with self._running:
+            self._is_finished = True
+            self._publish_checkpoint()
+            if self._holds_lease:
+                self._holds_lease = False
+                with self._desk.registry.writing() as tx:
+                    self._desk.registry.leases.release(tx, LEASE, self._holder)
+
+    def _run(self) -> None:
+        self._holds_lease = not self._is_finished and self._lease()
+        if not self._holds_lease:
+            return
+        self._renew_statement()
+        if self._crls.is_due():
+            self._crls.publish()
+        self._destroy_old_keys()
+        self.publish_if_holder()
 
     def _publish_checkpoint(self) -> None:
         """Put the newest checkpoint into storage and delete older ones: a restored backup cannot fork unnoticed."""
