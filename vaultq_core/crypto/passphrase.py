@@ -7,6 +7,7 @@ The `label` names what is sealed (`vaultq/keystore/v1`, …), so that one kind o
 from __future__ import annotations
 
 import secrets
+import threading
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ BOX_BYTES = 1024 * 1024
 _KEY_BYTES = 32
 _SALT_BYTES = 16
 _NONCE_BYTES = 12
+_DERIVING = threading.Lock()  # OpenSSL (4.0) makes threads for the lanes; two derivations at once wait for each other
 
 # The floor refuses a downgrade (OWASP's minimum), the ceiling a header that would take minutes or all memory.
 Iterations = Annotated[int, msgspec.Meta(ge=2, le=8)]
@@ -152,4 +154,5 @@ def _derive(passphrase: str, kdf: Kdf) -> bytes:
         lanes=kdf.lanes,
         memory_cost=kdf.memory_kib,
     )
-    return argon2id.derive(secret)
+    with _DERIVING:
+        return argon2id.derive(secret)

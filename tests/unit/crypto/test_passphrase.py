@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 
 import pytest
 
@@ -136,3 +138,12 @@ def test_a_derived_key_seals_again_and_does_not_show_itself(box: bytes) -> None:
     assert key.fits(read_box(again, label=LABEL))
     assert unseal(again, "correct horse", label=LABEL) == b"changed"
     assert repr(key.key) not in repr(key)
+
+
+def test_threads_that_derive_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    program = (
+        "from concurrent.futures import ThreadPoolExecutor; from vaultq_core.crypto.passphrase import BoxKey, Cost;"
+        " threads = ThreadPoolExecutor(4); list(threads.map(lambda _: BoxKey.new('correct horse', Cost()), range(12)))"
+    )
+
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
