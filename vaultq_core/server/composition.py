@@ -16,6 +16,7 @@ from vaultq_core.server.services.doctors import Addresses, DoctorsOffice
 from vaultq_core.server.services.enrolments import Enrolments
 from vaultq_core.server.services.log_reading import LogReading
 from vaultq_core.server.services.maintenance import Maintenance
+from vaultq_core.server.services.presence import Presence
 from vaultq_core.server.services.requests import Requests
 from vaultq_core.server.services.vault_info import ServerStatus, VaultInfo
 from vaultq_core.server.slots import Slots
@@ -38,6 +39,7 @@ class Services:
     log: LogReading
     status: ServerStatus
     maintenance: Maintenance
+    presence: Presence
     pools: Pools
     password_pool: Pool
     upload_slots: Slots
@@ -50,7 +52,7 @@ class Services:
 
 
 def compose(desk: Desk, addresses: Addresses, holder: str) -> Services:
-    """Return a worker's use cases; `holder` names the worker where only one may do a job."""
+    """Return a worker's use cases; `holder` names its place where only one may do a job: a successor goes on."""
     access, crls = Access(desk), CrlPublisher(desk)
     return Services(
         access=access,
@@ -62,6 +64,7 @@ def compose(desk: Desk, addresses: Addresses, holder: str) -> Services:
         log=LogReading(desk),
         status=ServerStatus(desk, version("vaultq-core"), ssl.OPENSSL_VERSION),
         maintenance=Maintenance(desk, crls, holder),
+        presence=Presence(desk, version("vaultq-core")),
         pools=Pools(desk.limits),
         password_pool=Pool("password", PASSWORD_THREADS, PASSWORDS_WAITING),
         upload_slots=Slots(desk.limits.uploads_per_doctor),

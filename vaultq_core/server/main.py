@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ from vaultq_core.server.config import load_config
 from vaultq_core.server.listeners import address_of, bind_listener
 from vaultq_core.server.logs import configure_logs
 from vaultq_core.server.node import Node, renewed
-from vaultq_core.server.state import describe_vault
+from vaultq_core.server.state import describe_vault, status_lines
 from vaultq_core.server.supervisor import supervise
 from vaultq_core.spi.secrets import SECRET_BYTES
 
@@ -88,14 +89,9 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what this vault holds, from its registry; opens no key."""
-    facts = describe_vault(load_config(config))
-    if as_json:
-        typer.echo(json.dumps(facts))
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):{width}}  {value}")
+    """Show what this vault holds and who serves it, from its registry; opens no key."""
+    facts = describe_vault(load_config(config), int(time.time()))
+    typer.echo(json.dumps(facts) if as_json else "\n".join(status_lines(facts)))
 
 
 def main() -> None:

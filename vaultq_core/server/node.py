@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -56,7 +55,7 @@ class Node:
         sys.setswitchinterval(SWITCH_SECONDS)
         with ExitStack() as stack:
             desk = open_desk(self._config, self._backends, stack)
-            services = compose(desk, self._addresses(desk), f"{socket.gethostname()}/{os.getpid()}")
+            services = compose(desk, self._addresses(desk), f"{socket.gethostname()}/{worker.index}")
             stack.callback(services.close)
             await Serving(self._config, desk, services, self._sockets).run(worker)
 

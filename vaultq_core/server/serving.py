@@ -33,6 +33,7 @@ from vaultq_core.server.worker import Worker
 EPOCH_SECONDS: Final = 0.5
 CHECKPOINT_SECONDS: Final = 1.0
 MAINTENANCE_SECONDS: Final = 30.0
+PRESENCE_SECONDS: Final = 10.0
 TLS_SECONDS: Final = 3600.0
 RENEW_TLS_AFTER: Final = dt.timedelta(days=60)
 
@@ -55,12 +56,14 @@ class Serving:
 
     async def run(self, worker: Worker) -> None:
         """Serve until `worker.stop`, then drain. Raises when a listener fails."""
+        await self._services.pools.short.run(self._services.presence.announce)
         await self._services.pools.short.run(self._services.maintenance.run)
         jobs = [
             asyncio.create_task(self._every(EPOCH_SECONDS, self._follow_epoch)),
             asyncio.create_task(self._every(TLS_SECONDS, self._renew_tls)),
             asyncio.create_task(self._every(MAINTENANCE_SECONDS, self._maintain)),
             asyncio.create_task(self._every(CHECKPOINT_SECONDS, self._publish_checkpoint)),
+            asyncio.create_task(self._every(PRESENCE_SECONDS, self._announce)),
             asyncio.create_task(self._hand_over(worker.retire)),
         ]
         try:
@@ -76,7 +79,13 @@ class Serving:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
-            await asyncio.to_thread(self._services.maintenance.finish)
+            await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        try:
+            self._services.maintenance.finish()
+        finally:
+            self._services.presence.leave()
 
     async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
         # A job that fails now is done again next time; what it guards fails closed meanwhile.
@@ -108,6 +117,9 @@ class Serving:
 
     async def _maintain(self) -> None:
         await self._services.pools.short.run(self._services.maintenance.run)
+
+    async def _announce(self) -> None:
+        await self._services.pools.short.run(self._services.presence.announce)
 
     async def _publish_checkpoint(self) -> None:
         await self._services.pools.short.run(self._services.maintenance.publish_if_holder)

@@ -54,7 +54,11 @@ class Maintenance:
             self._publish_checkpoint()
 
     def finish(self) -> None:
-        """Publish the last checkpoint, and let another worker take over at once and for good."""
+        """Publish the last checkpoint, and let another worker take over at once and for good.
+
+        After a reload that is the worker in the same place, which has the lease by its holder's name already: it
+        takes it again when it next runs.
+        """
         with self._running:
             self._is_finished = True
             self._publish_checkpoint()
