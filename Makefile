@@ -11,7 +11,7 @@ distributions := . client_cli plugins/keystore_file plugins/keystore_pkcs11 plug
 projects := $(distributions:%=%/pyproject.toml)
 installed := .venv/.installed
 # What mypy reads: a directory joins as soon as it holds Python files.
-checked := $(foreach dir,vaultq_core client_cli plugins tests tools benchmarks,$(if $(shell find $(dir) -name '*.py' -print -quit 2>/dev/null),$(dir)))
+checked := $(foreach dir,vaultq_core client_cli plugins docs tests tools benchmarks,$(if $(shell find $(dir) -name '*.py' -print -quit 2>/dev/null),$(dir)))
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
