@@ -176,7 +176,7 @@ def test_each_worker_has_a_row_while_it_serves(vault: Vault) -> None:
     assert {keystores for _, keystores in rows} == {f"file {vault.directory}/keystore"}
     assert [(each["pid"], each["keystores"]) for each in status(vault)] == [(pid, [name]) for pid, name in sorted(rows)]
     vault.stop()
-    assert serving(vault) == status(vault) == []
+    assert (serving(vault), status(vault)) == ([], [])
     vault.start()
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vaultq_core.errors import ConfigInvalid
-from vaultq_core.server.config import Config
-from vaultq_core.server.plugins import select_keystore, select_storage
+from vaultq_core.server.config import Config, PluginChoice
+from vaultq_core.server.plugins import Selected, select_keystore, select_storage
+from vaultq_core.spi.guard import GuardedKeystore
 from vaultq_core.spi.keystore import Keystore
 from vaultq_core.spi.secrets import Secret, SecretRequest, find_secret
 from vaultq_core.spi.storage import Storage
@@ -33,10 +34,31 @@ def prepare_backends(config: Config, prompt: Prompt) -> Backends:
 
     A worker that is replaced later finds nobody at the terminal: so its secrets are kept in memory.
     """
-    keystore = select_keystore(plugin_section(config.keystore.name, config.keystore.settings))
-    storage = select_storage(plugin_section(config.storage.name, config.storage.settings))
-    pin, credential = (secret_of(each.secret_request, prompt) for each in (keystore, storage))
-    return Backends(lambda: keystore.open(lambda: pin), lambda: storage.open(lambda: credential))
+    return Backends(prepare_keystore(config, prompt), prepare_storage(config, prompt))
+
+
+def prepare_keystore(config: Config, prompt: Prompt) -> Callable[[], Keystore]:
+    """Return what opens the keystore; see prepare_backends."""
+    chosen = _keystore(config.keystore)
+    secret = secret_of(chosen.secret_request, prompt)
+    return lambda: chosen.open(lambda: secret)
+
+
+def prepare_storage(config: Config, prompt: Prompt) -> Callable[[], Storage]:
+    """Return what opens the storage; see prepare_backends."""
+    chosen = select_storage(plugin_section(config.storage.name, config.storage.settings))
+    secret = secret_of(chosen.secret_request, prompt)
+    return lambda: chosen.open(lambda: secret)
+
+
+def keystore_requests(config: Config) -> tuple[SecretRequest, ...]:
+    """Return what is asked for to open the keystore: for whoever wants to know where it lies."""
+    request = _keystore(config.keystore).secret_request
+    return () if request is None else (request,)
+
+
+def _keystore(choice: PluginChoice) -> Selected[GuardedKeystore]:
+    return select_keystore(plugin_section(choice.name, choice.settings))
 
 
 class TypedSecrets:

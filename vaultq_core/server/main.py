@@ -1,10 +1,9 @@
-"""`vaultq-server`: init, serve, status; for operators (docs/operations.md)."""
+"""`vaultq-server`: init, serve, status, check, upgrade and more; for operators (docs/operations.md)."""
 
 from __future__ import annotations
 
 import getpass
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,9 +13,11 @@ from typing import Annotated
 import typer
 
 from vaultq_core.errors import ConfigInvalid, VaultQError
-from vaultq_core.private_files import file_errors, read_private
+from vaultq_core.private_files import read_private
+from vaultq_core.server import cli_check
 from vaultq_core.server.backends import TypedSecrets, prepare_backends
 from vaultq_core.server.bootstrap import InitChoices, initialise
+from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, terminal_prompt
 from vaultq_core.server.config import load_config
 from vaultq_core.server.listeners import address_of, bind_listener
 from vaultq_core.server.logs import configure_logs
@@ -34,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+cli_check.register(app)
 
 
 @app.command(epilog="Example: vaultq-server init --config /etc/vaultq/vaultq.toml --admin 'Grace Hopper'")
@@ -55,7 +56,7 @@ def init(
     """
     passphrase = _new_passphrase("passphrase for the administrator's key", admin_passphrase_file)
     choices = InitChoices(admin, hospital, recovery_key_file and recovery_key_file.absolute(), passphrase)
-    created = initialise(_enter_directory(config), choices, _prompt_twice())
+    created = initialise(enter_directory(config), choices, _prompt_twice())
     typer.echo("\n".join(created.lines()))
 
 
@@ -66,10 +67,10 @@ def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
     SIGHUP reads configuration and secrets anew and replaces the workers one by one; no request is lost.
     Standard error carries JSON log lines.
     """
-    path = _enter_directory(config)
+    path = enter_directory(config)
     settings = load_config(path)
     configure_logs(settings.server.log_level)
-    typed = TypedSecrets(_prompt())
+    typed = TypedSecrets(terminal_prompt())
     backends = prepare_backends(settings, typed.ask)
     sockets = {name: bind_listener(name, address) for name, address in settings.listeners.items()}
 
@@ -87,7 +88,7 @@ def serve(config: ConfigOption = Path("vaultq.toml")) -> None:
 def status(
     config: ConfigOption = Path("vaultq.toml"),
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what this vault holds and who serves it, from its registry; opens no key."""
     facts = describe_vault(load_config(config), int(time.time()))
@@ -102,18 +103,6 @@ def main() -> None:
         typer.echo(f"vaultq-server: {error} [{error.code}]", err=True)
         typer.echo(f"  {error.remedy}", err=True)
         sys.exit(error.exit_status)
-
-
-def _enter_directory(config: Path) -> Path:
-    # Relative paths are relative to the file, those in plug-ins' sections too, which only they understand.
-    path = config.resolve()
-    with file_errors(path.parent):
-        os.chdir(path.parent)
-    return path
-
-
-def _prompt() -> Callable[[str], str] | None:
-    return getpass.getpass if sys.stdin.isatty() else None
 
 
 def _prompt_twice() -> Callable[[str], str] | None:

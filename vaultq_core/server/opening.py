@@ -50,8 +50,9 @@ def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
     stack.callback(keystore.close)
     storage = backends.open_storage()
     stack.callback(storage.close)
-    registry, keys = _open_keys(engine, keystore)
-    _require_newest(registry, storage)
+    registry, keys = open_keys(engine, keystore)
+    with registry.reading() as tx:
+        require_newest(registry.log.head(tx).size, storage)
     ledger = registry.ledger(keys.log.sign, lambda: utc_now().timestamp())
     committer = stack.enter_context(Committer(ledger))
     box = KeyBox(keystore, keys.vault)
@@ -78,7 +79,11 @@ def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
     )
 
 
-def _open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys]:
+def open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys]:
+    """Open the vault's own keys, and the registry under its row key.
+
+    Raises ConfigInvalid without a vault, NotVerified for other keys than this vault's, KeystoreError.
+    """
     with reading(engine) as tx:
         vault = peek_vault_id(tx)
         if vault is None:
@@ -102,9 +107,8 @@ def _identity(tx: Connection, registry: Registry) -> VaultIdentity:
     )
 
 
-def _require_newest(registry: Registry, storage: Storage) -> None:
-    with registry.reading() as tx:
-        size = registry.log.head(tx).size
+def require_newest(size: int, storage: Storage) -> None:
+    """Refuse a registry whose log has `size` entries when the storage knows a longer one. Raises ConfigInvalid."""
     if any(stored.name > checkpoint_name(size) for stored in storage.list(CHECKPOINTS)):
         raise ConfigInvalid(
             f"the registry is older than the storage: its log ends at {size} entries, a checkpoint there is newer",
