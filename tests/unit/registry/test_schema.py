@@ -12,10 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from vaultq_core.errors import ConfigInvalid
+from vaultq_core.errors import ConfigInvalid, Conflict
 from vaultq_core.registry.engine import open_engine, reading, writing
-from vaultq_core.registry.schema import migrate, newest_schema, require_schema, schema_version
+from vaultq_core.registry.schema import migrate, newest_schema, require_schema, schema_version, upgrade
 from vaultq_core.registry.tables import metadata
+from vaultq_core.registry.workers import STALE_SECONDS, WorkerRow, Workers
+
+NOW = 1_760_000_000
 
 
 @pytest.fixture
@@ -80,3 +83,18 @@ def test_several_processes_that_migrate_at_once_make_one_schema(database: Path) 
         done = list(threads.map(lambda _: run(command, capture_output=True, text=True, check=False), range(3)))
 
     assert [(each.returncode, each.stdout) for each in done] == [(0, f"{newest_schema()}\n")] * 3
+
+
+def test_an_upgrade_makes_no_vault_and_waits_for_whoever_serves(empty: Engine) -> None:
+    with pytest.raises(ConfigInvalid, match="no vault here yet"):
+        upgrade(empty, NOW)
+    assert schema_version(empty) is None
+    migrate(empty)
+    assert upgrade(empty, NOW) == (newest_schema(), newest_schema())
+    with writing(empty) as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        Workers().put(tx, WorkerRow(holder="a/7", node="a", pid=7, version="0", keystores="", started=NOW, seen=NOW))
+
+    with pytest.raises(Conflict, match="still serves"):
+        upgrade(empty, NOW + STALE_SECONDS)
+    assert schema_version(empty) == "0001"

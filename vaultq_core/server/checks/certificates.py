@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from cryptography import x509
 from sqlalchemy import Connection, func, select
 
+from vaultq_core.crypto.x509_profile import load_certificate
 from vaultq_core.registry.engine import reading
 from vaultq_core.registry.tables.people import certificates
 from vaultq_core.registry.tables.vault import crls, issuing_cas, vault, vault_statements
@@ -94,7 +94,7 @@ def _ends(tx: Connection, role: str) -> dict[str, int]:
 
 
 def _end(der: bytes) -> int:
-    return int(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
+    return int(load_certificate(der).not_valid_after_utc.timestamp())
 
 
 def _in_date(opened: Opened, subject: str, end: int, days: int, remedy: str) -> Finding:

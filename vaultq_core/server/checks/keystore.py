@@ -34,7 +34,7 @@ _DAMAGED: Final = "Check the [keystore] section: is it this vault's keystore? Re
 
 
 def check_keystore(prompt: Prompt) -> Check:
-    """Return the check that opens the keystore by its real secret, and wraps and unwraps a probe."""
+    """Return the check that opens the keystore by its real secret, once."""
 
     def check(opened: Opened) -> Iterator[Finding]:
         keystore = prepare_keystore(opened.config, prompt)()
@@ -42,10 +42,20 @@ def check_keystore(prompt: Prompt) -> Check:
         opened.keystore = keystore
         for each in _parts(keystore):
             yield _described(each)
-        _wrap_probe(keystore)
-        yield ok("wrapping", f"{PROBE_BYTES} bytes under {keystore.current_key('master')} came back unchanged")
 
     return check
+
+
+def check_wrapping(opened: Opened) -> Iterator[Finding]:
+    """Wrap a probe under the master key and get it back."""
+    if opened.keystore is None:
+        yield not_checked("wrapping", "the keystore")
+        return
+    probe = secrets.token_bytes(PROBE_BYTES)
+    wrapped = opened.keystore.wrap_key(probe, aad=PROBE_AAD)
+    if opened.keystore.unwrap_key(wrapped, aad=PROBE_AAD) != probe:
+        raise KeystoreError("what the keystore wrapped is not what it unwrapped")
+    yield ok("wrapping", f"{PROBE_BYTES} bytes under {wrapped.key_id} by {wrapped.algorithm} came back unchanged")
 
 
 def check_keys(opened: Opened) -> Iterator[Finding]:
@@ -84,12 +94,6 @@ def _described(keystore: Keystore) -> Finding:
 def _counted(keys: tuple[KeyInfo, ...]) -> str:
     imported = [str(key.key_id) for key in keys if key.provenance is Provenance.IMPORTED]
     return f"{len(keys)} keys" + (f", imported: {', '.join(imported)}" if imported else ", all made there")
-
-
-def _wrap_probe(keystore: Keystore) -> None:
-    probe = secrets.token_bytes(PROBE_BYTES)
-    if keystore.unwrap_key(keystore.wrap_key(probe, aad=PROBE_AAD), aad=PROBE_AAD) != probe:
-        raise KeystoreError("what the keystore wrapped is not what it unwrapped")
 
 
 def _signs(purpose: str, certificate: x509.Certificate, key: Callable[[], object]) -> Finding:

@@ -29,6 +29,7 @@ def examine(path: Path, prompt: Prompt, now: dt.datetime) -> Iterator[Finding]:
         "tls": network.check_tls,
         "registry": registry.check_registry,
         "keystore": keystore.check_keystore(prompt),
+        "wrapping": keystore.check_wrapping,
         "keys": keystore.check_keys,
         "secret": keystore.check_secret,
         "storage": storage.check_storage(prompt),
