@@ -28,6 +28,7 @@ from vaultq_core.wire import canonical
 from vaultq_keystore_file.contents import Contents
 
 LABEL = "vaultq/keystore/v1"
+_BACK = "Put the file back, or mount its disk again; the server then goes on by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,14 @@ class SealedFile:
             self._write(Contents(), create_only=True)
 
     def look(self) -> Look:
-        """Return how the file looks now. Raises KeystoreError when it is gone."""
-        with _keystore_errors(self.path):
+        """Return how the file looks. Raises KeystoreError when there is none, KeystoreUnavailable when it is gone."""
+        with self._errors():
             status = self.path.lstat()
         return Look(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
     def load(self) -> Contents:
-        """Return what is in the file. Raises WrongPassphrase, InsecureFile, Malformed, KeystoreError."""
-        with _keystore_errors(self.path):
+        """Return what is in the file. Raises WrongPassphrase, InsecureFile, Malformed, or as `look`."""
+        with self._errors():
             data = read_private(self.path, BOX_BYTES)
         box = read_box(data, label=LABEL)
         if self._key is None or not self._key.fits(box):
@@ -78,7 +79,7 @@ class SealedFile:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from changing the file. Reading needs no lock: the file is replaced whole."""
-        with _keystore_errors(self.path):
+        with self._errors():
             lock = self._open_lock()
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -96,8 +97,23 @@ class SealedFile:
         sealed = self._key.seal(canonical.encode(contents), label=LABEL)
         if len(sealed) > BOX_BYTES:
             raise KeystoreError("the keystore is full", remedy="Destroy keys that nothing cites any more.")
-        with _keystore_errors(self.path):
+        with self._errors():
             write_private(self.path, sealed, create_only=create_only)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with file_errors(self.path):
+                yield
+        except NotFound:
+            if self._key is None:
+                remedy = "Make one with `vaultq-server init`."
+                raise KeystoreError(f"there is no keystore at {self.path}", remedy=remedy) from None
+            raise KeystoreUnavailable(f"the keystore at {self.path} is not there any more", remedy=_BACK) from None
+        except KeystoreUnavailable:
+            raise
+        except Unavailable as error:
+            raise KeystoreUnavailable(str(error)) from None
 
     def _open_lock(self) -> int:
         path = self.path.absolute().with_name(f"{self.path.name}.lock")
@@ -110,16 +126,3 @@ class SealedFile:
             os.close(lock)
             raise
         return lock
-
-
-@contextmanager
-def _keystore_errors(path: Path) -> Iterator[None]:
-    try:
-        with file_errors(path):
-            yield
-    except NotFound:
-        raise KeystoreError(f"there is no keystore at {path}", remedy="Make one with `vaultq-server init`.") from None
-    except KeystoreUnavailable:
-        raise
-    except Unavailable as error:
-        raise KeystoreUnavailable(str(error)) from None

@@ -19,6 +19,7 @@ from vaultq_core.errors import (
     InsecureFile,
     KeyNotFound,
     KeystoreError,
+    KeystoreUnavailable,
     LimitExceeded,
     Malformed,
     Usage,
@@ -202,11 +203,16 @@ def test_a_symlinked_lock_does_not_redirect_the_writer(keystore: FileKeystore, p
     assert not target.exists()
 
 
-def test_a_keystore_that_vanishes_under_a_running_server_is_told(keystore: FileKeystore, path: Path) -> None:
-    path.unlink()
+def test_a_keystore_that_vanishes_under_a_running_server_is_waited_for(keystore: FileKeystore, path: Path) -> None:
+    present = keystore.create_key(MASTER, AES_256)
+    away = path.rename(path.with_name("away"))
 
-    with pytest.raises(KeystoreError):
-        keystore.wrap_key(b"k" * 32, aad=b"x")
+    for call in (lambda: keystore.wrap_key(b"k" * 32, aad=b"x"), lambda: keystore.create_key(MASTER, AES_256)):
+        with pytest.raises(KeystoreUnavailable, match="not there any more"):
+            call()
+
+    away.rename(path)
+    assert keystore.wrap_key(b"k" * 32, aad=b"x").key_id == present
 
 
 def test_a_destroyed_versions_name_never_names_another_key(keystore: FileKeystore) -> None:

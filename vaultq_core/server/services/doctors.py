@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 
 from vaultq_core.crypto.enrolment import verify_enrolment
 from vaultq_core.crypto.issuing import issue_doctor_pair
-from vaultq_core.errors import Conflict, Malformed
+from vaultq_core.errors import Conflict, Malformed, Unavailable
 from vaultq_core.registry.doctors import Doctor
 from vaultq_core.registry.enrolments import Enrolment
 from vaultq_core.registry.passwords import OneTimePassword
+from vaultq_core.server.logs import logger
 from vaultq_core.server.services.crls import CrlPublisher
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.doctor_units import Issue, Provision, Reject, Revoke
@@ -107,14 +108,18 @@ class DoctorsOffice:
         return self._commit(Reject(self._desk, administrator, waiting))
 
     def revoke(self, administrator: str, doctor: str, body: api.DoctorRevoke) -> api.Change:
-        """End a doctor's certificates now: the log, the registry and both CRLs say so when this returns.
+        """End a doctor's certificates now: the log and the registry say so when this returns, and every worker asks it.
 
-        Raises NotFound, or Conflict when there is nothing to revoke.
+        So do the CRLs, unless they cannot be signed now: then maintenance does it as soon as it can, and the caller
+        is not told to try again what is done. Raises NotFound, or Conflict when there is nothing to revoke.
         """
         if body.compromised_since is not None and body.compromised_since > self._desk.seconds():
             raise Malformed("a key cannot be compromised in the future")
         change = self._commit(Revoke(self._desk, administrator, doctor, body))
-        self._crls.publish()
+        try:
+            self._crls.publish()
+        except Unavailable as error:
+            logger("doctors").error("lists-delayed", code=error.code, detail=str(error), remedy=error.remedy)
         return change
 
     def _commit(self, unit: Provision | Issue | Reject | Revoke) -> api.Change:
