@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vaultq_core.errors import VaultQError, WrongPassphrase
+from vaultq_core.errors import Unavailable, VaultQError, WrongPassphrase
 from vaultq_core.server.logs import logger
 from vaultq_core.server.worker import NEWS_BYTES, PASSED_ON, READY, RETIRE, Failure, LifeLine, RunWorker, run_child
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 GIVEN_UP = 70  # exit status after a crash loop (EX_SOFTWARE)
 RESPAWNS = 5  # this many within RESPAWN_SECONDS are a crash loop
 RESPAWN_SECONDS = 60.0
+RETRY_SECONDS = 1.0  # until a worker is started again that found something away, such as a token
 MARGIN_SECONDS = 10.0  # over drain_seconds, before a worker is killed
 REFUSED = WrongPassphrase.exit_status
+AWAY = Unavailable.exit_status
 _WATCHED = (*PASSED_ON, signal.SIGCHLD)
 
 
@@ -48,8 +50,8 @@ def supervise(crew: Crew, *, renew: Callable[[], Crew], ready: Callable[[], None
     SIGHUP asks `renew` for a new crew, whose workers take the others' places one by one; what it raises, or a
     worker of it that cannot start, is logged, and the present workers go on. `ready` is called once, when all
     workers serve. A worker that fails before any was ever ready ends the whole with its own exit status; later ones
-    are replaced, until RESPAWNS within RESPAWN_SECONDS, which returns GIVEN_UP. After WrongPassphrase none is
-    replaced until a reload.
+    are replaced, until RESPAWNS within RESPAWN_SECONDS, which returns GIVEN_UP; where something needed does not
+    answer, it is tried every RETRY_SECONDS instead. After WrongPassphrase none is replaced until a reload.
     """
     with LifeLine() as line:
         return _Supervisor(crew, line, renew, ready).run()
@@ -73,6 +75,7 @@ class _Supervisor:
         self._renew = renew
         self._tell_ready: Callable[[], None] | None = ready
         self._children: dict[int, _Child] = {}
+        self._waiting: list[tuple[float, Crew, int]] = []  # who is started again, and when
         self._respawns: list[float] = []
         self._any_ready = False
         self._is_reload_wanted = False
@@ -92,7 +95,7 @@ class _Supervisor:
         self._selector.register(woken, selectors.EVENT_READ)
         try:
             self._spawn(self._crew, 0)
-            while self._children:
+            while self._children or self._waiting:
                 self._turn(woken)
         finally:
             signal.set_wakeup_fd(previous_wake)
@@ -128,6 +131,10 @@ class _Supervisor:
 
     def _go_on(self) -> None:
         """Start and retire whom it is time to start and retire."""
+        due = [each for each in self._waiting if each[0] <= time.monotonic()]
+        self._waiting = [each for each in self._waiting if each not in due]
+        for _, crew, index in due:
+            self._spawn(crew, index)
         if self._next is not None:
             self._roll(self._next)
         elif self._tell_ready is not None and sum(child.is_ready for child in self._active()) == self._crew.workers:
@@ -163,7 +170,7 @@ class _Supervisor:
         for pid in old:
             self._retire(pid)
         self._crew, self._next = crew, None
-        self._is_secret_refused = False
+        self._is_secret_refused, self._waiting = False, []
         self._log.info("reloaded", workers=crew.workers)
 
     def _retire(self, pid: int) -> None:
@@ -178,6 +185,7 @@ class _Supervisor:
     # --- ends -------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
+        self._waiting = []
         if self._kill_at is None:
             longest = max((child.crew.drain_seconds for child in self._children.values()), default=0.0)
             self._kill_at = time.monotonic() + longest + MARGIN_SECONDS
@@ -189,9 +197,9 @@ class _Supervisor:
         self._send_all(signal.SIGKILL)
 
     def _patience_left(self) -> float | None:
-        if self._kill_at is None or self._kill_at == float("inf"):
-            return None
-        return max(0.0, self._kill_at - time.monotonic())
+        times = [when for when, *_ in self._waiting] + ([] if self._kill_at is None else [self._kill_at])
+        next_time = min(times, default=float("inf"))
+        return None if next_time == float("inf") else max(0.0, next_time - time.monotonic())
 
     def _send_all(self, number: signal.Signals) -> None:
         for pid in self._children:
@@ -251,6 +259,9 @@ class _Supervisor:
             self._stop()
         elif self._is_secret_refused or status == REFUSED:
             self._do_not_replace(child, status)
+        elif status == AWAY and not child.is_ready:
+            self._tell_failure(child)
+            self._waiting.append((time.monotonic() + RETRY_SECONDS, child.crew, child.index))
         elif self._is_crash_loop():
             self._log.error("crash-loop", detail=f"{RESPAWNS} workers died within {RESPAWN_SECONDS:g} s; giving up")
             self._status = GIVEN_UP
@@ -261,7 +272,7 @@ class _Supervisor:
             self._spawn(child.crew, child.index)
 
     def _do_not_replace(self, child: _Child, status: int) -> None:
-        self._is_secret_refused = True
+        self._is_secret_refused, self._waiting = True, []
         self._tell_failure(child)
         self._log.error(
             "worker-not-replaced",

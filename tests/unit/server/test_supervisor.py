@@ -172,6 +172,35 @@ def test_a_pin_that_is_refused_later_is_not_tried_again_until_a_reload(start: St
     assert "tried" not in program.said
 
 
+def test_a_worker_that_dies_while_the_token_is_away_comes_back_with_it(start: Start) -> None:
+    program = start("token_away")
+    first = program.pid_of_worker(0)
+    program.until("READY")
+    program.forgotten.touch()
+    os.kill(first, signal.SIGKILL)
+    for _ in range(2):
+        assert '"code": "keystore-unavailable"' in program.logs("worker-cannot-start")
+
+    program.forgotten.unlink()
+
+    assert program.pid_of_worker(0) != first
+    program.process.send_signal(signal.SIGTERM)
+    assert program.ends()[0] == 0
+
+
+def test_a_server_whose_token_is_away_and_that_is_stopped_stops(start: Start) -> None:
+    program = start("token_away", 1)
+    first = program.pid_of_worker(0)
+    program.until("READY")
+    program.forgotten.touch()
+    os.kill(first, signal.SIGKILL)
+    program.logs("worker-cannot-start")
+
+    program.process.send_signal(signal.SIGTERM)
+
+    assert program.ends()[0] == 0
+
+
 def test_a_pin_that_no_worker_has_any_more_ends_the_server(start: Start) -> None:
     program = start("second_pin", 1)
     first = program.pid_of_worker(0)
