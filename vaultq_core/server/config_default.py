@@ -43,6 +43,7 @@ admin = "127.0.0.1:8445"
 [server]
 workers = 2          # processes; about one a core
 drain_seconds = 20   # what running requests get when the server stops
+retire_seconds = 3600  # and in a worker that a reload (SIGHUP) has replaced
 log_level = "info"   # debug, info, warning, error
 
 # Every bound that a client can meet, with its default.
