@@ -94,6 +94,18 @@ def test_it_is_refused_while_the_former_version_serves(former: ThrowawayVault) -
     assert rows(former, "SELECT version_num FROM alembic_version") == [("0001",)]
 
 
+def test_with_json_an_error_is_one_object(former: ThrowawayVault) -> None:
+    (former.directory / "registry.db").unlink()
+
+    for name in ("upgrade", "status"):
+        refused = run(former, name, "--json")
+
+        assert (refused.returncode, refused.stdout) == (78, "")
+        error = json.loads(refused.stderr)
+        assert (error["type"], error["exit_status"]) == ("urn:vaultq:problem:config-invalid", 78)
+        assert error["remedy"] == "Run `vaultq-server init` first."
+
+
 def test_without_a_vault_there_is_nothing_to_upgrade_and_nothing_is_made(former: ThrowawayVault) -> None:
     (former.directory / "registry.db").unlink()
 

@@ -25,6 +25,7 @@ from vaultq_core.server.node import Node, renewed
 from vaultq_core.server.state import describe_vault, status_lines
 from vaultq_core.server.supervisor import supervise
 from vaultq_core.spi.secrets import SECRET_BYTES
+from vaultq_core.wire.problem import TYPE_PREFIX
 
 PASSPHRASE_CHARS = 12
 
@@ -96,13 +97,21 @@ def status(
 
 
 def main() -> None:
-    """Run the command; an error is two lines on standard error and an exit status (docs/errors.md)."""
+    """Run the command; an error is two lines, or one JSON object, on standard error (docs/errors.md)."""
     try:
         app()
     except VaultQError as error:
-        typer.echo(f"vaultq-server: {error} [{error.code}]", err=True)
-        typer.echo(f"  {error.remedy}", err=True)
+        typer.echo(_json(error) if "--json" in sys.argv else _text(error), err=True)
         sys.exit(error.exit_status)
+
+
+def _text(error: VaultQError) -> str:
+    return f"vaultq-server: {error} [{error.code}]\n  {error.remedy}"
+
+
+def _json(error: VaultQError) -> str:
+    facts = {"type": TYPE_PREFIX + error.code, "code": error.code, "detail": str(error), "remedy": error.remedy}
+    return json.dumps(facts | {"exit_status": error.exit_status})
 
 
 def _prompt_twice() -> Callable[[str], str] | None:
