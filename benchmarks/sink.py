@@ -29,11 +29,11 @@ from vaultq_core.crypto.x509_profile import load_certificate
 from vaultq_core.server.asgi import App, Receive, Scope
 from vaultq_core.server.bridge import upload
 from vaultq_core.server.config import Address
-from vaultq_core.server.listeners import Listener, address_of, bind_listener, serve_listeners
+from vaultq_core.server.listeners import Listener, Patience, address_of, bind_listener, serve_listeners
 from vaultq_core.server.logs import configure_logs
 from vaultq_core.server.pools import Pools
 from vaultq_core.server.routes.caller import AnyRequest
-from vaultq_core.server.supervisor import supervise
+from vaultq_core.server.supervisor import Crew, supervise
 from vaultq_core.server.tls import ClientTrust, LiveContext, ServerIdentity
 from vaultq_core.server.worker import Worker
 from vaultq_core.wire import paths
@@ -93,14 +93,20 @@ def serve(listening: socket.socket, identity: ServerIdentity, trust: ClientTrust
         app = cast("App", sink_app(pools, directory))
         listener = Listener("records", listening, app, LiveContext(identity, trust))
         await serve_listeners(
-            [listener], limits=Limits(), drain_seconds=DRAIN_SECONDS, stop=worker.stop, ready=worker.ready
+            [listener],
+            limits=Limits(),
+            patience=Patience(DRAIN_SECONDS, DRAIN_SECONDS),
+            retire=worker.retire,
+            stop=worker.stop,
+            ready=worker.ready,
         )
         pools.close()
 
     def ready() -> None:
         print(f"records https://{address_of(listening)}\nready", flush=True)
 
-    return supervise(run_worker, workers=WORKERS, drain_seconds=DRAIN_SECONDS, ready=ready)
+    crew = Crew(run_worker, WORKERS, DRAIN_SECONDS)
+    return supervise(crew, renew=lambda: crew, ready=ready)
 
 
 def main() -> int:
