@@ -58,3 +58,16 @@ def test_the_level_is_kept(log: io.StringIO) -> None:
     logger("edge").info("request")
 
     assert log.getvalue() == ""
+
+
+def test_a_line_is_written_at_once_since_workers_share_the_file() -> None:
+    class Writes(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    written: list[str] = []
+    configure_logs("info", Writes())
+    logger("edge").info("request", status=200)
+
+    assert [text.endswith("}\n") for text in written] == [True]
