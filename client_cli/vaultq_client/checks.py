@@ -29,7 +29,7 @@ from vaultq_core.wire.entries import LogEntry
 from vaultq_core.wire.limits import CERTIFICATE_BYTES, ENTRY_BYTES
 from vaultq_core.wire.manifest import decode_manifest
 from vaultq_core.wire.proof import decode_receipt
-from vaultq_core.wire.statements import VaultStatement
+from vaultq_core.wire.statements import VaultStatement, decode_vault_statement
 
 Told = Callable[[int, str], None]
 """Told each step's number and what it has proven, as it goes."""
@@ -61,7 +61,8 @@ class Verdict:
 def verify_bundle(bundle: Bundle, content: Iterable[bytes], anchors: TrustAnchors, told: Told) -> Verdict:
     """Prove who wrote a content, that it is unchanged, and when it was logged.
 
-    1. The issuing CAs stand under the two roots, at the log time that step 4 proves.
+    1. The issuing CAs stand under the two roots, at the log time that step 4 proves; the servers CA at the
+       time of the statement that step 3 proves.
     2. The revocation lists are signed by the CAs that certify doctors.
     3. The vault statement, which names the log's keys, is signed by two CAs.
     4. The log holds the record: both log signatures, the path to the root, an entry about this manifest.
@@ -116,7 +117,12 @@ def _verify_record(bundle: Bundle, trust: Trust, statement: VaultStatement, told
 def _issuing_cas(bundle: Bundle, anchors: TrustAnchors) -> Trust:
     issuing = bundle.issuing
     return verify_issuing_cas(
-        anchors, pq=issuing.pq, doctors=issuing.doctors, servers=issuing.servers, at=_claimed_log_time(bundle)
+        anchors,
+        pq=issuing.pq,
+        doctors=issuing.doctors,
+        servers=issuing.servers,
+        at=_claimed_log_time(bundle),
+        servers_at=moment(decode_vault_statement(bundle.statement.statement).created),
     )
 
 

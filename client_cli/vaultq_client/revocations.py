@@ -1,4 +1,4 @@
-"""Which certificates the CRLs end: of the two issuing CAs that certify doctors, and of the roots."""
+"""Which certificates the CRLs end: of the issuing CAs that certify doctors, and of the roots."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from vaultq_core.errors import CannotVerify, NotVerified
 def with_revocations(trust: Trust, crls: Sequence[bytes], at: dt.datetime | None) -> Trust:
     """Return `trust` with what the CRLs (DER) say of doctors' certificates.
 
-    Both CAs that issue to doctors need one that has not ended at `at` (None: old evidence). A root's
-    CRL is honoured where there is one. Raises NotVerified; CannotVerify for a CRL that lacks or has ended.
+    Every CA that issued to doctors needs one that has not ended at `at` (None: old evidence), except that the
+    last one of a CA that has ended counts for good. A root's CRL is honoured where there is one. Raises
+    NotVerified; CannotVerify for a CRL that lacks or has ended.
     """
-    for root, issued in ((trust.anchors.pq, (trust.pq,)), (trust.anchors.hospital, (trust.doctors, trust.servers))):
+    under_hospital = (trust.doctors, trust.servers, *trust.former)
+    for root, issued in ((trust.anchors.pq, (trust.pq,)), (trust.anchors.hospital, under_hospital)):
         ended = _revoked(root, crls, at)
         if any(each.serial_number in ended for each in issued):
             raise NotVerified("the root has revoked an issuing CA")
-    revoked = {certificate_hash(ca): _required(ca, crls, at) for ca in (trust.pq, trust.doctors)}
+    revoked = {certificate_hash(ca): _required(ca, crls, at) for ca in trust.certify_doctors}
     return dataclasses.replace(trust, revoked=revoked)
 
 
-def doctors_crls(trust: Trust, crls: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the CRLs that a bundle needs: those of the two CAs that certify doctors."""
-    return tuple(each for ca in (trust.pq, trust.doctors) for each in _of(ca, crls))
+def crls_of(cas: Sequence[x509.Certificate], crls: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return those CRLs that name one of `cas` as their issuer."""
+    return tuple(each for ca in cas for each in _of(ca, crls))
 
 
 def crl_time(crls: Sequence[bytes]) -> dt.datetime | None:
@@ -41,7 +43,7 @@ def crl_time(crls: Sequence[bytes]) -> dt.datetime | None:
 def _required(ca: x509.Certificate, crls: Sequence[bytes], at: dt.datetime | None) -> dict[int, Revocation]:
     if not _of(ca, crls):
         raise CannotVerify("a revocation list of a CA that certifies doctors is missing")
-    return _revoked(ca, crls, at)
+    return _revoked(ca, crls, None if at is not None and at > ca.not_valid_after_utc else at)
 
 
 def _revoked(ca: x509.Certificate, crls: Sequence[bytes], at: dt.datetime | None) -> dict[int, Revocation]:

@@ -62,9 +62,9 @@ def verify_vault(info: VaultInfo, anchors: TrustAnchors, *, at: dt.datetime, low
     """Prove what a vault says of itself.
 
     1. It names the pinned roots, and so this vault.
-    2. The issuing CAs stand under them.
+    2. The issuing CAs, present and former, stand under them.
     3. The revocation lists are theirs and have not ended.
-    4. The vault statement is signed by both CAs, has not ended, and is none older than `lowest_version`.
+    4. The vault statement is signed by both present CAs, has not ended, and is none older than `lowest_version`.
     5. The checkpoint is signed by the statement's log keys.
 
     Returns what may be used. Raises NotVerified, naming the step; CannotVerify for what has ended.
@@ -74,7 +74,14 @@ def verify_vault(info: VaultInfo, anchors: TrustAnchors, *, at: dt.datetime, low
         raise NotVerified("this is another vault than the one you enrolled in", step=1)
     issuing = info.issuing
     with step(2, "the issuing CAs"):
-        trust = verify_issuing_cas(anchors, pq=issuing.pq, doctors=issuing.doctors, servers=issuing.servers, at=at)
+        trust = verify_issuing_cas(
+            anchors,
+            pq=issuing.pq,
+            doctors=issuing.doctors,
+            servers=issuing.servers,
+            former=info.former,
+            at=at,
+        )
     with step(3, "the revocation lists"):
         trust = with_revocations(trust, info.crls, at)
     with step(4, "the vault statement"):

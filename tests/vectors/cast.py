@@ -29,6 +29,8 @@ from vaultq_core.crypto.x509_profile import (
 NOW = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
 POSIX = int(NOW.timestamp())
 DAY = 86_400
+DAYS = dt.timedelta(days=1)
+YEAR = 365 * DAYS
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 
@@ -47,6 +49,11 @@ class Cast:
         self.grace = self._enter("grace", self.hospital.employ("Dr. Grace Hopper"))
         self.rosa = self._enter("rosa", self.hospital.employ("Dr. Rosa Parks"))
         self.stranger = self._enter("stranger", self.other.employ("Dr. Ada Lovelace"))
+        self.earlier = self.hospital.with_new_doctors_ca("St. Elsewhere former doctors CA", NOW - 10 * YEAR + 3 * DAYS)
+        self.lise = self._enter("lise", self.earlier.employ("Dr. Lise Meitner"))
+        self.add("former-doctors", self.earlier.doctors.certificate)
+        self.add("ended-doctors", self.hospital.with_new_doctors_ca("Ended", NOW - 11 * YEAR).doctors.certificate)
+        self.add("namesake", self.hospital.with_new_doctors_ca("St. Elsewhere doctors CA").doctors.certificate)
         self.keys: VaultKeys = self.hospital.vault_keys()
         self.other_keys: VaultKeys = self.other.vault_keys()
         for prefix, each in (("", self.hospital), ("other-", self.other)):
@@ -83,6 +90,7 @@ class Cast:
                     ("ada", self.ada, "St. Elsewhere"),
                     ("grace", self.grace, "St. Elsewhere"),
                     ("rosa", self.rosa, "St. Elsewhere"),
+                    ("lise", self.lise, "St. Elsewhere"),
                     ("stranger", self.stranger, "Other General"),
                 )
             },

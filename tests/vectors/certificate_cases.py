@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ObjectIdentifier
 
 from tests.fixtures.hospital import Hospital
-from tests.vectors.cast import DAY, NOW, POSIX, SERVER, Cast, Forger
+from tests.vectors.cast import DAY, NOW, POSIX, SERVER, YEAR, Cast, Forger
 from tests.vectors.files import Case, b64, unb64
-from vaultq_core.crypto.revocation import sign_crl
+from vaultq_core.crypto.chains import Revocation
+from vaultq_core.crypto.issuing import Issuer
+from vaultq_core.crypto.revocation import RevokedCertificate, sign_crl
 from vaultq_core.crypto.x509_profile import alt_public_key
 
 HOUR = dt.timedelta(hours=1)
@@ -32,6 +34,7 @@ def pair_cases(cast: Cast) -> Iterator[Case]:
     yield from _forged_signing(cast)
     yield from _forged_tls(cast)
     yield from _revoked(cast)
+    yield from _of_a_former_ca(cast)
 
 
 def _forged_signing(cast: Cast) -> Iterator[Case]:
@@ -81,6 +84,28 @@ def _revoked(cast: Cast) -> Iterator[Case]:
     yield pair("somebody-else-is-revoked", at=ended, crls="rosa")
 
 
+def _of_a_former_ca(cast: Cast) -> Iterator[Case]:
+    lise, former = ("lise-signing", "lise-tls"), ["former-doctors"]
+    yield pair("issued-by-a-former-ca", *lise, former=former)
+    yield pair("issued-by-the-present-ca-beside-a-former-one", former=former)
+    yield pair("issued-by-a-former-ca-that-is-not-trusted", *lise, step=1)
+    yield pair("issued-by-one-former-ca-of-two", *lise, former=["ended-doctors", *former])
+    yield pair("former-ca-last-second", *lise, at=POSIX + 3 * DAY, former=former)
+    yield pair("former-ca-ended", *lise, at=POSIX + 3 * DAY + 1, former=former, step=2)
+    forger = Forger(cast)
+    false = Issuer(cast.earlier.doctors.certificate, cast.hospital.doctors.key)
+    yield pair("names-a-former-ca-that-did-not-sign", tls=forger.tls("tls-false", issuer=false), former=former, step=1)
+    namesake = Issuer(cast.hospital.doctors.certificate, cast.earlier.doctors.key)
+    by_former = forger.tls("tls-by-former", issuer=namesake)
+    yield pair("signed-by-a-former-ca-in-the-present-ones-name", tls=by_former, former=former, step=1)
+    closed = POSIX + 3600
+    rows = [RevokedCertificate(cast.lise.tls.serial_number, Revocation(NOW + HOUR, None))]
+    last = sign_crl(cast.earlier.doctors, rows, number=9, now=NOW + HOUR, last=True)
+    cast.crls |= {"closed-former-doctors": b64(last), "closed-pq": b64(cast.hospital.crls()[0])}
+    for name, at, step in (("before-the-former-ca-closed", closed - 1, None), ("former-ca-closed", closed, 6)):
+        yield pair(name, *lise, at=at, former=former, crls="closed", step=step)
+
+
 def ca_cases() -> Iterator[Case]:
     yield cas("good")
     yield cas("good-until-the-end", at=POSIX + 3650 * DAY)
@@ -93,12 +118,21 @@ def ca_cases() -> Iterator[Case]:
     yield cas("doctors-under-another-root", doctors="other-doctors", step=3)
     yield cas("servers-under-another-root", servers="other-servers", step=3)
     yield cas("doctors-is-a-leaf", doctors="ada-tls", step=3)
+    yield cas("with-former", former=["former-doctors", "ended-doctors"])
+    yield cas("former-under-another-root", former=["former-doctors", "other-doctors"], step=4)
+    yield cas("former-is-a-leaf", former=["ada-tls"], step=4)
+    yield cas("former-is-post-quantum", former=["pq"], step=4)
+    yield cas("former-has-the-present-ones-name", former=["namesake"], step=4)
+    yield cas("former-is-the-present-one", former=["doctors"], step=4)
+    yield cas("former-twice", former=["former-doctors", "former-doctors"], step=4)
+    yield cas("doctors-and-servers-are-one", servers="doctors", step=4)
     yield cas("issuing-cas-ended", at=POSIX + 3651 * DAY, step=2)
     yield cas("roots-ended", at=POSIX + 7301 * DAY, step=1)
 
 
 def crl_cases(cast: Cast) -> Iterator[Case]:
     lists = dict(zip(("pq", "doctors"), cast.hospital.crls((cast.rosa, NOW + HOUR, NOW)), strict=True))
+    last = sign_crl(cast.earlier.doctors, [], number=9, now=NOW - 5 * YEAR, last=True)
     week = POSIX + 7 * DAY
     for issuer, data in lists.items():
         yield crl(f"good-{issuer}", data, issuer, revoked=1)
@@ -106,6 +140,8 @@ def crl_cases(cast: Cast) -> Iterator[Case]:
     yield crl("last-second", lists["pq"], "pq", at=week, revoked=1)
     yield crl("ended", lists["pq"], "pq", at=week + 1, expect="cannot-verify", step=3)
     yield crl("ended-as-old-evidence", lists["pq"], "pq", at=None, revoked=1)
+    yield crl("last-of-a-closed-ca", last, "former-doctors", at=POSIX + 3 * DAY)
+    yield crl("last-and-its-ca-ended", last, "former-doctors", at=POSIX + 3 * DAY + 1, expect="cannot-verify", step=3)
     yield crl("of-another-ca", lists["doctors"], "servers", step=1)
     yield crl("of-another-hospitals-ca", cast.other.crls()[1], "doctors", step=1)
     yield crl("signed-by-another-key", _signed_by_servers(cast), "doctors", step=2)
@@ -125,16 +161,19 @@ def pair(
     *,
     at: int = POSIX,
     crls: str | None = None,
+    former: list[str] | None = None,
     step: int | None = None,
     doubtful: bool = False,
 ) -> Case:
     case: Case = {"name": name, "signing": signing, "tls": tls, "at": at}
     if crls:
-        case["crls"] = {"pq": f"{crls}-pq", "doctors": f"{crls}-doctors"}
+        case["crls"] = {role: f"{crls}-{role}" for role in ("pq", "former-doctors" if former else "doctors")}
+    if former:
+        case["former"] = former
     return case | (refused(step) if step else {"expect": "ok", "doubtful": doubtful})
 
 
-def cas(name: str, *, at: int = POSIX, step: int | None = None, **names: str) -> Case:
+def cas(name: str, *, at: int = POSIX, step: int | None = None, **names: str | list[str]) -> Case:
     usual = {each: each.replace("_", "-") for each in ("hospital_root", "pq_root", "pq", "doctors", "servers")}
     return {"name": name, **usual, **names, "at": at} | (refused(step) if step else {"expect": "ok"})
 

@@ -42,8 +42,9 @@ def trust_of(case: Case) -> chains.Trust:
     anchors = chains.TrustAnchors(
         load_certificate(certificate(case["hospital_root"])), load_certificate(certificate(case["pq_root"]))
     )
-    names = {name: certificate(case[name]) for name in ("pq", "doctors", "servers")}
-    return chains.verify_issuing_cas(anchors, **names, at=moment(case["at"]))
+    names: dict[str, Any] = {name: certificate(case[name]) for name in ("pq", "doctors", "servers")}
+    former = tuple(certificate(name) for name in case.get("former", ()))
+    return chains.verify_issuing_cas(anchors, **names, former=former, at=moment(case["at"]))
 
 
 TRUST = trust_of(CASES["issuing_cas"]["good"])
@@ -55,10 +56,12 @@ def pair_of(case: Case) -> CertificatePair:
 
 def certificate_pair(case: Case) -> Case:
     revoked = {}
-    for role, name in case.get("crls", {}).items():
-        issuer = getattr(TRUST, role)
+    for issuing, name in case.get("crls", {}).items():
+        issuer = load_certificate(certificate(issuing))
         revoked[certificate_hash(issuer)] = revocation.verify_crl(unb64(ACTORS["crls"][name]), issuer, NOW)
-    verified = chains.verify_doctor(pair_of(case), replace(TRUST, revoked=revoked), moment(case["at"]))
+    former = tuple(load_certificate(certificate(name)) for name in case.get("former", ()))
+    trust = replace(TRUST, revoked=revoked, former=former)
+    verified = chains.verify_doctor(pair_of(case), trust, moment(case["at"]))
     return {"doubtful": verified.doubtful}
 
 

@@ -7,7 +7,7 @@ one algorithm cannot name a key for a doctor (docs/spec/certificates.md, "Verifi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,10 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Two roots and the issuing CAs that were verified under them (`verify_issuing_cas`)."""
+    """Two roots and the issuing CAs that were verified under them (`verify_issuing_cas`).
+
+    `former` are doctors CAs that were replaced: what they issued counts on, each certificate to its own end.
+    """
 
     anchors: TrustAnchors
     pq: x509.Certificate
@@ -68,6 +71,12 @@ class Trust:
     servers: x509.Certificate
     revoked: Mapping[str, Mapping[int, Revocation]] = field(default_factory=dict)
     """By the issuing CA's certificate hash, from verified CRLs; empty where the registry is asked."""
+    former: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def certify_doctors(self) -> tuple[x509.Certificate, ...]:
+        """Every CA that issued certificates to doctors: PQ, present, former."""
+        return (self.pq, self.doctors, *self.former)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +96,56 @@ class VerifiedDoctor:
     doubtful: bool
 
 
-def verify_issuing_cas(anchors: TrustAnchors, *, pq: bytes, doctors: bytes, servers: bytes, at: dt.datetime) -> Trust:
+def verify_issuing_cas(
+    anchors: TrustAnchors,
+    *,
+    pq: bytes,
+    doctors: bytes,
+    servers: bytes,
+    at: dt.datetime,
+    servers_at: dt.datetime | None = None,
+    former: Sequence[bytes] = (),
+) -> Trust:
     """Prove that the issuing CAs (DER) stand under the two roots.
 
+    `servers_at`: when the servers CA has to be in date, if not at `at`: it may be younger than an old record.
+
     1. Both roots are self-signed CAs of their algorithm and in date.
-    2. The PQ issuing CA is an ML-DSA-65 CA issued by the PQ root.
-    3. The doctors CA and the servers CA are P-384 CAs issued by the hospital root.
+    2. The PQ issuing CA is an ML-DSA-65 CA issued by the PQ root, and in date.
+    3. The doctors CA and the servers CA are P-384 CAs issued by the hospital root, and in date.
+    4. Every former doctors CA is a P-384 CA issued by the hospital root, which may have ended. No two of the
+       hospital root's CAs have one name.
 
     Returns what doctors and statements are verified with. Raises NotVerified, naming the step.
     """
     with step(1):
-        _require_ca(anchors.hospital, anchors.hospital, ec.EllipticCurvePublicKey, at)
-        _require_ca(anchors.pq, anchors.pq, mldsa.MLDSA87PublicKey, at)
+        _require_in_date_ca(anchors.hospital, anchors.hospital, ec.EllipticCurvePublicKey, at)
+        _require_in_date_ca(anchors.pq, anchors.pq, mldsa.MLDSA87PublicKey, at)
     with step(2):
-        pq_ca = _require_ca(load_certificate(pq), anchors.pq, mldsa.MLDSA65PublicKey, at)
+        pq_ca = _require_in_date_ca(load_certificate(pq), anchors.pq, mldsa.MLDSA65PublicKey, at)
     with step(3):
-        doctors_ca = _require_ca(load_certificate(doctors), anchors.hospital, ec.EllipticCurvePublicKey, at)
-        servers_ca = _require_ca(load_certificate(servers), anchors.hospital, ec.EllipticCurvePublicKey, at)
-    return Trust(anchors, pq_ca, doctors_ca, servers_ca)
+        doctors_ca = require_in_date(verify_hospital_ca(doctors, anchors.hospital), at)
+        servers_ca = require_in_date(verify_hospital_ca(servers, anchors.hospital), servers_at or at)
+    with step(4):
+        former_cas = tuple(verify_hospital_ca(each, anchors.hospital) for each in former)
+        _require_own_names((doctors_ca, servers_ca, *former_cas))
+    return Trust(anchors, pq_ca, doctors_ca, servers_ca, former=former_cas)
+
+
+def verify_hospital_ca(data: bytes, root: x509.Certificate) -> x509.Certificate:
+    """Return the issuing CA of DER `data` if it is a P-384 CA under the hospital root, in date or not.
+
+    Raises NotVerified, or Malformed.
+    """
+    return _require_ca(load_certificate(data), root, ec.EllipticCurvePublicKey)
 
 
 def verify_doctor(pair: CertificatePair, trust: Trust, at: dt.datetime) -> VerifiedDoctor:
     """Prove that two certificates name one doctor and all of their keys.
 
-    1. The signing certificate is issued by the PQ issuing CA, the TLS certificate by the doctors CA.
-    2. Both, and both CAs, are in date at `at`.
+    1. The signing certificate is issued by the PQ issuing CA, the TLS certificate by the doctors CA or by the
+       former one that it names.
+    2. Both, and both of these CAs, are in date at `at`.
     3. Both are end-entity certificates of their profile, name the same doctor in the same words, and their
        two P-256 keys differ.
     4. The TLS certificate's relatedCertificate is the hash of the signing certificate.
@@ -122,9 +156,11 @@ def verify_doctor(pair: CertificatePair, trust: Trust, at: dt.datetime) -> Verif
     """
     with step(1):
         signing = _require_issued(load_certificate(pair.signing), trust.pq)
-        tls = _require_issued(load_certificate(pair.tls), trust.doctors)
+        tls = load_certificate(pair.tls)
+        issuer = doctors_ca_of(tls, trust)
+        _require_issued(tls, issuer)
     with step(2):
-        for each in (signing, tls, trust.pq, trust.doctors):
+        for each in (signing, tls, trust.pq, issuer):
             require_in_date(each, at)
     with step(3):
         doctor, keys = _same_doctor(signing, tls), _signing_keys(signing)
@@ -134,7 +170,7 @@ def verify_doctor(pair: CertificatePair, trust: Trust, at: dt.datetime) -> Verif
     with step(5):
         _require_extension(tls, ALT_PUBLIC_KEY, spki(keys.mldsa65))
     with step(6):
-        doubtful = [_doubtful(*each, trust.revoked, at) for each in ((signing, trust.pq), (tls, trust.doctors))]
+        doubtful = [_doubtful(*each, trust.revoked, at) for each in ((signing, trust.pq), (tls, issuer))]
     return VerifiedDoctor(
         id=doctor,
         name=subject_name(signing),
@@ -145,6 +181,11 @@ def verify_doctor(pair: CertificatePair, trust: Trust, at: dt.datetime) -> Verif
         not_after=min(signing.not_valid_after_utc, tls.not_valid_after_utc),
         doubtful=any(doubtful),
     )
+
+
+def doctors_ca_of(tls: x509.Certificate, trust: Trust) -> x509.Certificate:
+    """Return the doctors CA, present or former, that a TLS certificate names; else the present one, to be refused."""
+    return next((each for each in trust.former if each.subject == tls.issuer), trust.doctors)
 
 
 def verify_administrator(der: bytes, admins: x509.Certificate, at: dt.datetime) -> tuple[str, str]:
@@ -180,9 +221,19 @@ def _require_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> 
     return certificate
 
 
-def _require_ca(
+def _require_own_names(cas: Sequence[x509.Certificate]) -> None:
+    """Refuse two CAs of one name: a certificate, and a revocation list, is found by its issuer's name."""
+    if len({each.subject for each in cas}) != len(cas):
+        raise NotVerified("two issuing CAs have one name")
+
+
+def _require_in_date_ca(
     certificate: x509.Certificate, issuer: x509.Certificate, kind: type[object], at: dt.datetime
 ) -> x509.Certificate:
+    return require_in_date(_require_ca(certificate, issuer, kind), at)
+
+
+def _require_ca(certificate: x509.Certificate, issuer: x509.Certificate, kind: type[object]) -> x509.Certificate:
     _require_issued(certificate, issuer)
     key = certificate.public_key()
     if not isinstance(key, kind) or not _has(certificate, x509.BasicConstraints, lambda value: value.ca):
@@ -192,7 +243,7 @@ def _require_ca(
     if not _has(certificate, x509.KeyUsage, lambda value: value == key_usage(ca=True)):
         raise NotVerified("a CA's certificate allows other uses")
     _require_known_extensions(certificate)
-    return require_in_date(certificate, at)
+    return certificate
 
 
 def _require_end_entity(certificate: x509.Certificate, purpose: ObjectIdentifier | None) -> None:

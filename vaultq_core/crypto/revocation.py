@@ -29,14 +29,17 @@ class RevokedCertificate:
     revocation: Revocation
 
 
-def sign_crl(issuer: Issuer, revoked: Iterable[RevokedCertificate], *, number: int, now: dt.datetime) -> bytes:
-    """Return the issuer's CRL, DER, that ends after 7 days."""
+def sign_crl(
+    issuer: Issuer, revoked: Iterable[RevokedCertificate], *, number: int, now: dt.datetime, last: bool = False
+) -> bytes:
+    """Return the issuer's CRL, DER, that ends after 7 days; the `last` one of a CA ends with the CA itself."""
+    end = issuer.certificate.not_valid_after_utc if last else now + CRL_LIFETIME
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public_key(issuer.certificate))
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.certificate.subject)
         .last_update(now - BACKDATE)
-        .next_update(now + CRL_LIFETIME)
+        .next_update(end)
         .add_extension(authority, critical=False)
         .add_extension(x509.CRLNumber(number), critical=False)
     )

@@ -30,6 +30,7 @@ ROOT_LIFETIME: Final = dt.timedelta(days=20 * 365)
 ISSUING_LIFETIME: Final = dt.timedelta(days=10 * 365)
 PERSON_LIFETIME: Final = dt.timedelta(days=365)
 SERVER_LIFETIME: Final = dt.timedelta(days=90)
+RENEW_BEFORE_END: Final = dt.timedelta(days=30)
 
 # SEQUENCE { SEQUENCE { OID id-sha256 }, OCTET STRING (32) }: RelatedCertificate with SHA-256
 _RELATED_PREFIX: Final = bytes.fromhex("302f300b0609608648016503040201") + b"\x04\x20"

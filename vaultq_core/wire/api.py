@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from vaultq_core.wire.ids import AdminId, DoctorId, Line, Salt, Sha256, Size, Time, VaultId
-from vaultq_core.wire.limits import CERTIFICATE_BYTES, CRL_BYTES, NOTE_BYTES, PAGE_ITEMS
+from vaultq_core.wire.limits import CERTIFICATE_BYTES, CRL_BYTES, FORMER_CAS, NOTE_BYTES, PAGE_ITEMS
 from vaultq_core.wire.manifest import CertificatePair
 from vaultq_core.wire.statements import SignedVaultStatement
 
 CertificateDer = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES)]
 CrlDer = Annotated[bytes, msgspec.Meta(max_length=CRL_BYTES)]
 NAME_BYTES = 64
+VAULT_CRLS = 4 + 3 * FORMER_CAS  # of every issuing CA, present and former
 DoctorStatus = Literal["provisioned", "pending", "active", "revoked", "rejected"]
 
 
@@ -37,15 +38,19 @@ class IssuingCas(_Body, frozen=True, kw_only=True):
     servers: CertificateDer
 
 
-class VaultInfo(_Body, frozen=True, kw_only=True):
-    """GET /v1/vault: all that a client needs to verify this vault, given the two roots' fingerprints."""
+class VaultInfo(_Body, frozen=True, kw_only=True, omit_defaults=True):
+    """GET /v1/vault: all that a client needs to verify this vault, given the two roots' fingerprints.
+
+    `former`: doctors CAs that were replaced, oldest first; absent when there are none.
+    """
 
     vault: VaultId
     roots: Roots
     issuing: IssuingCas
     statement: SignedVaultStatement
-    crls: Annotated[tuple[CrlDer, ...], msgspec.Meta(max_length=8)]
+    crls: Annotated[tuple[CrlDer, ...], msgspec.Meta(max_length=VAULT_CRLS)]
     checkpoint: Annotated[str, msgspec.Meta(max_length=NOTE_BYTES)]
+    former: Annotated[tuple[CertificateDer, ...], msgspec.Meta(max_length=FORMER_CAS)] = ()
 
 
 class EnrolmentOpening(_Body, frozen=True, kw_only=True):
@@ -164,6 +169,13 @@ class Consistency(_Body, frozen=True, kw_only=True):
     first: Size
     second: Size
     path: Annotated[tuple[Salt, ...], msgspec.Meta(max_length=128)]
+
+
+class AdministratorCertificate(_Body, frozen=True, kw_only=True):
+    """POST /v1/renewal: the administrator's newest certificate, and the admins CA that issued it, DER."""
+
+    certificate: CertificateDer
+    issuing: CertificateDer
 
 
 class ServerStatus(_Body, frozen=True, kw_only=True):

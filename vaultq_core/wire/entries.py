@@ -6,11 +6,14 @@ it concerns, the log itself shows hashes. No entry holds a patient's name, a rec
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Literal, Union
 
 import msgspec
 
 from vaultq_core.wire.ids import AdminId, DoctorId, GrantId, Line, PatientId, RecordId, Sha256, Size, Time, VaultId
+
+
+ReplaceableCa = Literal["doctors", "admins", "servers"]
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
@@ -63,8 +66,45 @@ class CertificatesIssued(_Entry, tag="certificates-issued", frozen=True, kw_only
     tls_certificate: Sha256
 
 
+class CertificatesRenewed(_Entry, tag="certificates-renewed", frozen=True, kw_only=True):
+    """A doctor asked for two new certificates over the same keys; `former_…` are the two before, which count on."""
+
+    doctor: DoctorId
+    former_signing_certificate: Sha256
+    former_tls_certificate: Sha256
+    signing_certificate: Sha256
+    tls_certificate: Sha256
+
+
+class AdministratorRenewed(_Entry, tag="administrator-renewed", frozen=True, kw_only=True):
+    """An administrator asked for a new certificate over the same key; the former one counts on."""
+
+    administrator: AdminId
+    former: Sha256
+    certificate: Sha256
+
+
+class IssuingCaReplaced(_Entry, tag="issuing-ca-replaced", frozen=True, kw_only=True):
+    """From now on a new issuing CA certifies `role`; what the former one issued counts on until it is closed."""
+
+    role: ReplaceableCa
+    former: Sha256
+    present: Sha256
+
+
+class IssuingCaClosed(_Entry, tag="issuing-ca-closed", frozen=True, kw_only=True):
+    """A former issuing CA has signed its last revocation list, `crl`; its key is needed no more."""
+
+    role: ReplaceableCa
+    certificate: Sha256
+    crl: Sha256
+
+
 class DoctorRevoked(_Entry, tag="doctor-revoked", frozen=True, kw_only=True):
-    """Both certificates of a doctor end; records signed from `compromised_since` on are doubtful."""
+    """A doctor's two certificates end; records signed from `compromised_since` on are doubtful.
+
+    Who renewed them has more than one pair that counts: then there is one entry for each.
+    """
 
     administrator: AdminId
     doctor: DoctorId
@@ -132,6 +172,10 @@ LogEntry = Union[  # noqa: UP007 - the names read better in a column
     EnrolmentReceived,
     EnrolmentRejected,
     CertificatesIssued,
+    CertificatesRenewed,
+    AdministratorRenewed,
+    IssuingCaReplaced,
+    IssuingCaClosed,
     DoctorRevoked,
     PatientCreated,
     GrantGiven,

@@ -47,6 +47,7 @@ REQUEST_BYTES = 64 * KIB  # a sealed request, whole
 ANSWER_MESSAGE_BYTES = 16 * MIB  # the JSON part of an answer
 STATEMENT_BYTES = 32 * KIB  # vault, enrolment and grant statements
 CERTIFICATE_BYTES = 16 * KIB  # DER; an ML-DSA-65 one under ML-DSA-87 is 6.8 kB
+FORMER_CAS = 8  # former issuing CAs of a role: one a year for most of a CA's life
 CRL_BYTES = 4 * MIB  # 100,000 revocations
 NOTE_BYTES = 16 * KIB  # a checkpoint with its signatures
 PROOF_BYTES = 64 * KIB  # a receipt: entry, path and checkpoint

@@ -14,6 +14,7 @@ ENROLMENTS: Final = "/v1/enrolments"
 DOCTORS: Final = "/v1/doctors"
 PENDING: Final = "/v1/doctors/pending"
 STATUS: Final = "/v1/status"
+RENEWAL: Final = "/v1/renewal"
 
 FRAME_TYPE: Final = "application/vnd.vaultq.frame"
 REQUEST_TYPE: Final = "application/vnd.vaultq.request"

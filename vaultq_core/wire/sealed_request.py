@@ -106,6 +106,13 @@ class DoctorGet(_Operation, tag="doctor-get", frozen=True, kw_only=True):
     doctor: DoctorId
 
 
+class CertificatesRenew(_Operation, tag="certificates-renew", frozen=True, kw_only=True):
+    """New certificates over the same keys, if the present ones end soon or their CA was replaced.
+
+    Answered with the newest pair, as a Doctor, whether it was due or not.
+    """
+
+
 Operation = Union[  # noqa: UP007 - the names read better in a column
     PatientAdd,
     PatientFind,
@@ -115,6 +122,7 @@ Operation = Union[  # noqa: UP007 - the names read better in a column
     GrantGive,
     GrantList,
     DoctorGet,
+    CertificatesRenew,
 ]
 
 
@@ -200,7 +208,7 @@ class Grants(_Strict, frozen=True, kw_only=True):
 
 
 class Doctor(_Strict, frozen=True, kw_only=True):
-    """A colleague; the certificates are to be verified before anything is signed for them."""
+    """A colleague, or the doctor who asks; the certificates are to be verified before anything is done with them."""
 
     doctor: DoctorId
     name: Line
