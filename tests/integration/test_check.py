@@ -128,7 +128,9 @@ def empty_keystore(made: ThrowawayVault) -> None:
 
 def other_ca_key(made: ThrowawayVault) -> None:
     with Vault(made).desk() as desk:
+        certified = desk.keystore.current_key("doctors-ca")
         desk.keystore.create_key("doctors-ca", EC_P384)
+        desk.keystore.destroy_key(certified)
 
 
 def missing_storage(made: ThrowawayVault) -> None:
@@ -187,7 +189,7 @@ PROVOKED: list[tuple[Callable[[ThrowawayVault], None], str, str]] = [
     (missing_keystore, "keystore", "[keystore-"),
     (damaged_keystore, "keystore", "[malformed]"),
     (empty_keystore, "wrapping", "[key-not-found]"),
-    (other_ca_key, "signing doctors-ca", "not the one of the certificate"),
+    (other_ca_key, "signing doctors-ca", "holds no key doctors-ca of the certificate"),
     (missing_storage, "storage", "[storage-"),
     (storage_that_takes_nothing, "storage", "[storage-"),
     (newer_checkpoint, "checkpoint", "the registry is older than the storage"),

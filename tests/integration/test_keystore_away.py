@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.fixtures.exposed_vault import Answer, EnrolledDoctor, Vault
@@ -14,13 +15,14 @@ from tests.fixtures.forging import Forger
 from vaultq_core.crypto.issuing import Issuer
 from vaultq_core.crypto.revocation import load_crl
 from vaultq_core.errors import KeystoreUnavailable
+from vaultq_core.server.authorities import Authorities
 from vaultq_core.server.services.access import Access
 from vaultq_core.server.services.crls import CrlPublisher
-from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.doctors import Addresses, DoctorsOffice
 from vaultq_core.spi.signer import RemoteSigner
 from vaultq_core.wire import paths
 from vaultq_core.wire.api import DoctorRevoke
+from vaultq_core.wire.entries import ReplaceableCa
 from vaultq_core.wire.sealed_request import RecordGet, RecordList
 
 
@@ -74,7 +76,9 @@ def test_every_request_that_needs_it_gets_503_and_works_again_after(
 def test_a_revocation_holds_at_once_when_its_lists_cannot_be_signed(vault: Vault) -> None:
     gone = vault.enrol("Dr. Gone")
     with vault.desk() as desk:
-        away = replace(desk, keys=replace(desk.keys, doctors=Issuer(desk.keys.doctors.certificate, TokenInAHand(desk))))
+        keys = desk.keys
+        authorities = DoctorsCaAway(desk.registry, desk.keystore, keys.roots, keys.pq, desk.now)
+        away = replace(desk, authorities=authorities)
         office = DoctorsOffice(away, CrlPublisher(away), Addresses("", "", "", ""))
         office.revoke("ad-0000000001", gone.id, DoctorRevoke(reason="left"))
 
@@ -87,11 +91,20 @@ def test_a_revocation_holds_at_once_when_its_lists_cannot_be_signed(vault: Vault
         assert any(load_crl(row.der).get_revoked_certificate_by_serial_number(serial) for row in lists)
 
 
+class DoctorsCaAway(Authorities):
+    """Issuing CAs, one of which has its key in a token that was pulled out."""
+
+    def signing(self, role: ReplaceableCa, certificate: x509.Certificate) -> Issuer:
+        if role == "doctors":
+            return Issuer(certificate, TokenInAHand(certificate))
+        return super().signing(role, certificate)
+
+
 class TokenInAHand(RemoteSigner):
     """A signing key whose token was pulled out."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._certificate = desk.keys.doctors.certificate
+    def __init__(self, certificate: x509.Certificate) -> None:
+        self._certificate = certificate
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         public = self._certificate.public_key()

@@ -129,7 +129,7 @@ def test_sighup_loads_a_newer_revocation_list(vault: Vault, ada: EnrolledDoctor)
                 tx, gone.client.identity.tls_certificate, now=desk.seconds(), reason="left", log_index=0
             )
         with desk.registry.writing() as tx:
-            issuer = desk.keys.doctors
+            issuer = desk.authorities.issuer("doctors")
             present = desk.registry.crls.find(tx, name(issuer))
             assert present is not None
             revoked = desk.registry.certificates.revoked_by(tx, name(issuer))

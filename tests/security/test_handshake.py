@@ -70,7 +70,7 @@ def test_a_doctors_certificate_is_refused_by_the_admin_listener(vault: Vault, ad
 def test_a_servers_certificate_is_refused_as_a_clients(vault: Vault, listener: str) -> None:
     key = generate_p256()
     with vault.desk() as desk:
-        certificate = issue_server(["localhost"], [], key.public_key(), desk.keys.servers, desk.now())
+        certificate = issue_server(["localhost"], [], key.public_key(), desk.authorities.issuer("servers"), desk.now())
 
     assert "unknown ca" in refused_handshake(vault, listener, tls_identity(certificate, key))
 
@@ -79,7 +79,7 @@ def test_a_servers_certificate_is_refused_as_a_clients(vault: Vault, listener: s
 def test_a_server_certificate_by_the_doctors_ca_is_refused_for_its_purpose(vault: Vault) -> None:
     key = generate_p256()
     with vault.desk() as desk:
-        certificate = issue_server(["localhost"], [], key.public_key(), desk.keys.doctors, desk.now())
+        certificate = issue_server(["localhost"], [], key.public_key(), desk.authorities.issuer("doctors"), desk.now())
 
     assert "certificate" in refused_handshake(vault, "records", tls_identity(certificate, key))
 
@@ -97,7 +97,7 @@ def test_an_expired_administrators_certificate_is_refused(vault: Vault) -> None:
     key = generate_p256()
     with vault.desk() as desk:
         expired = issue_administrator(
-            "ad-0000000001", "Old", key.public_key(), desk.keys.admins, desk.now() - YEARS_AGO
+            "ad-0000000001", "Old", key.public_key(), desk.authorities.issuer("admins"), desk.now() - YEARS_AGO
         )
 
     assert "certificate expired" in refused_handshake(vault, "admin", tls_identity(expired, key))
@@ -150,7 +150,9 @@ def test_an_administrator_whom_a_stolen_ca_made_is_not_known_to_the_registry(vau
     key, before = generate_p256(), vault.holdings()
     with vault.desk() as desk:
         known = vault.value("SELECT id FROM administrators")
-        forged = issue_administrator(known, "Grace Hopper", key.public_key(), desk.keys.admins, desk.now())
+        forged = issue_administrator(
+            known, "Grace Hopper", key.public_key(), desk.authorities.issuer("admins"), desk.now()
+        )
     who, doctors = tls_identity(forged, key), vault.rows("SELECT id FROM doctors")
     calls = (("GET", paths.DOCTORS), ("GET", paths.STATUS), ("GET", paths.LOG_ENTRIES), ("POST", paths.DOCTORS))
 

@@ -25,6 +25,7 @@ from vaultq_core.private_files import write_private
 from vaultq_core.registry.engine import open_engine, reading
 from vaultq_core.registry.schema import migrate
 from vaultq_core.registry.vault import peek_vault_id
+from vaultq_core.server.authorities import issuer_of
 from vaultq_core.server.backends import Prompt, plugin_section, secret_of
 from vaultq_core.server.ceremony import NewVault, make_vault
 from vaultq_core.server.config import Config, load_config
@@ -107,10 +108,11 @@ def _initialise(config: Config, choices: InitChoices, prompt: Prompt, engine: En
     try:
         storage.create(lambda: Secret("")).close()
         new = make_vault(keystore, choices.hospital, now)
-        keys = open_vault_keys(keystore, new.identity, new.sealed, now)
+        keys = open_vault_keys(keystore, new.identity, new.sealed)
+        admins = issuer_of(keystore, "admins-ca", load_certificate(new.identity.issuing.admins))
         administrator_id = f"ad-{''.join(secrets.choice(ALPHABET) for _ in range(ID_CHARS))}"
         key = generate_p256()
-        certificate = issue_administrator(administrator_id, choices.administrator, key.public_key(), keys.admins, now)
+        certificate = issue_administrator(administrator_id, choices.administrator, key.public_key(), admins, now)
         recovery_key = _write_recovery_key(choices, new)
         _write_roots(config.data_dir, new)
         _write_admin_home(config, choices, new, certificate, key)

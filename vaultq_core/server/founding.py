@@ -10,12 +10,15 @@ from cryptography import x509
 from sqlalchemy import Connection, Engine
 
 from vaultq_core.crypto.fingerprints import sha256_hex
+from vaultq_core.crypto.issuing import Issuer
+from vaultq_core.crypto.x509_profile import load_certificate
 from vaultq_core.registry.administrators import Administrator
 from vaultq_core.registry.commit import Committed, Turn
 from vaultq_core.registry.keys import SealedKey
 from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.statements import StatementRow
 from vaultq_core.registry.vault import IssuingCa, VaultRow
+from vaultq_core.server.authorities import issuer_of
 from vaultq_core.server.ceremony import MonthlyKey, NewVault, make_monthly_key, make_statement
 from vaultq_core.server.keys import VaultKeys
 from vaultq_core.server.services.crls import signed_crl
@@ -23,7 +26,7 @@ from vaultq_core.server.services.doctor_units import certificate_row
 from vaultq_core.server.services.maintenance import kem_row
 from vaultq_core.spi.keystore import Keystore
 from vaultq_core.wire import canonical
-from vaultq_core.wire.entries import LogEntry, StatementPublished, VaultCreated
+from vaultq_core.wire.entries import LogEntry, ReplaceableCa, StatementPublished, VaultCreated
 from vaultq_core.wire.statements import SignedVaultStatement, decode_vault_statement
 
 
@@ -48,10 +51,14 @@ def found_vault(
     registry = Registry(engine, keys.row_key)
     with registry.writing() as tx:
         registry.create(tx)
+    cas = new.identity.issuing
+    ders: dict[ReplaceableCa, bytes] = {"doctors": cas.doctors, "admins": cas.admins, "servers": cas.servers}
+    issuers = {role: issuer_of(keystore, f"{role}-ca", load_certificate(der)) for role, der in ders.items()}
     monthly = make_monthly_key(keystore, keys.vault, now)
-    signed = make_statement(keys.vault, 1, monthly.public, keys.log.public(), keys.pq, keys.servers, now)
+    signed = make_statement(keys.vault, 1, monthly.public, keys.log.public(), keys.pq, issuers["servers"], now)
     ledger = registry.ledger(keys.log.sign, now.timestamp)
-    unit = FoundVault(registry, new, keys, administrator, monthly, signed, now)
+    first = (keys.pq, *issuers.values())
+    unit = FoundVault(registry, new, keys, first, administrator, monthly, signed, now)
     (outcome,) = ledger.commit([unit])
     if not isinstance(outcome, Committed):
         raise outcome
@@ -64,6 +71,7 @@ class FoundVault:
     registry: Registry
     new: NewVault
     keys: VaultKeys
+    issuers: tuple[Issuer, ...]
     administrator: FirstAdministrator
     monthly: MonthlyKey
     signed: SignedVaultStatement
@@ -83,7 +91,7 @@ class FoundVault:
             kem_key=statement.kem.id,
         )
         self.registry.statements.put(tx, row)
-        for issuer in (self.keys.pq, self.keys.doctors, self.keys.admins, self.keys.servers):
+        for issuer in self.issuers:
             self.registry.crls.put(tx, signed_crl(issuer, (), 1, self.now))
         vault = self.keys.vault
         digest = sha256_hex(self.signed.statement)

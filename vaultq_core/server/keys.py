@@ -6,14 +6,13 @@ and log keys, HMAC keys) lies sealed under the master key in the registry, and i
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
-from vaultq_core.crypto.chains import Trust, TrustAnchors, verify_issuing_cas
+from vaultq_core.crypto.chains import TrustAnchors
 from vaultq_core.crypto.checkpoints import LogSigner
 from vaultq_core.crypto.issuing import Issuer
 from vaultq_core.crypto.sealing import KemPrivateKey, kem_private_key
@@ -36,16 +35,11 @@ KemSource = Callable[[str], WrappedKey]
 
 @dataclass(frozen=True, slots=True)
 class VaultKeys:
-    """Every key that a worker uses. Its repr shows none."""
+    """Every key that a worker keeps open. Its repr shows none. Those of the other CAs: `Authorities`."""
 
     vault: str
-    trust: Trust
     roots: Roots
-    issuing: IssuingCas
     pq: Issuer
-    doctors: Issuer
-    admins: Issuer
-    servers: Issuer
     log: LogSigner
     index_key: bytes = field(repr=False)
     row_key: bytes = field(repr=False)
@@ -83,10 +77,9 @@ class KeyBox:
         return wrap_aad(self._vault, "vault", name, SEALED_VERSION)
 
 
-def open_vault_keys(
-    keystore: Keystore, identity: VaultIdentity, sealed: Mapping[str, WrappedKey], now: dt.datetime
-) -> VaultKeys:
-    """Open every key of the vault. Raises KeyNotFound, NotVerified or KeystoreUnavailable."""
+def open_vault_keys(keystore: Keystore, identity: VaultIdentity, sealed: Mapping[str, WrappedKey]) -> VaultKeys:
+    """Open the vault's own keys. Raises KeyNotFound, NotVerified, KeystoreUnavailable, or Malformed for other roots."""
+    _require_roots(identity)
     box = KeyBox(keystore, identity.vault)
 
     def secret(name: str) -> bytes:
@@ -94,19 +87,11 @@ def open_vault_keys(
             raise KeyNotFound(f"the registry has no sealed key {name}")
         return box.unwrap(name, sealed[name])
 
-    def issuer(purpose: str, der: bytes) -> Issuer:
-        return Issuer(load_certificate(der), keystore.signer(keystore.current_key(purpose)))
-
     cas = identity.issuing
     return VaultKeys(
         vault=identity.vault,
-        trust=_trust(identity, now),
         roots=identity.roots,
-        issuing=cas,
         pq=Issuer(load_certificate(cas.pq), mldsa.MLDSA65PrivateKey.from_seed_bytes(secret(PQ_ISSUING_CA))),
-        doctors=issuer("doctors-ca", cas.doctors),
-        admins=issuer("admins-ca", cas.admins),
-        servers=issuer("servers-ca", cas.servers),
         log=LogSigner(
             identity.origin,
             ed25519.Ed25519PrivateKey.from_private_bytes(secret(LOG_ED25519)),
@@ -137,9 +122,7 @@ class KemKeys:
         self._open.pop(key_id, None)
 
 
-def _trust(identity: VaultIdentity, now: dt.datetime) -> Trust:
+def _require_roots(identity: VaultIdentity) -> None:
     anchors = TrustAnchors(load_certificate(identity.roots.hospital), load_certificate(identity.roots.pq))
     if anchors.vault != identity.vault:
         raise Malformed("the registry's roots are another vault's")
-    cas = identity.issuing
-    return verify_issuing_cas(anchors, pq=cas.pq, doctors=cas.doctors, servers=cas.servers, at=now)

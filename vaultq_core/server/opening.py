@@ -18,6 +18,7 @@ from vaultq_core.registry.keys import SealedKeys
 from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.schema import require_schema
 from vaultq_core.registry.vault import peek_vault_id
+from vaultq_core.server.authorities import Authorities
 from vaultq_core.server.backends import Backends
 from vaultq_core.server.config import Config
 from vaultq_core.server.keys import ROW_KEY, KemKeys, KeyBox, VaultIdentity, VaultKeys, open_vault_keys
@@ -50,7 +51,7 @@ def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
     stack.callback(keystore.close)
     storage = backends.open_storage()
     stack.callback(storage.close)
-    registry, keys = open_keys(engine, keystore)
+    registry, keys, authorities = open_keys(engine, keystore)
     with registry.reading() as tx:
         require_newest(registry.log.head(tx).size, storage)
     ledger = registry.ledger(keys.log.sign, lambda: utc_now().timestamp())
@@ -68,6 +69,7 @@ def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
 
     return Desk(
         keys=keys,
+        authorities=authorities,
         kem_keys=KemKeys(box, kem_seed),
         patient_keys=PatientKeys(keystore, keys.vault, keys.recovery_public),
         keystore=keystore,
@@ -79,8 +81,8 @@ def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
     )
 
 
-def open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys]:
-    """Open the vault's own keys, and the registry under its row key.
+def open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys, Authorities]:
+    """Open the vault's own keys, the registry under its row key, and the issuing CAs, verified.
 
     Raises ConfigInvalid without a vault, NotVerified for other keys than this vault's, KeystoreError.
     """
@@ -91,7 +93,10 @@ def open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys]:
         sealed = {key.name: WrappedKey.parse(key.wrapped) for key in SealedKeys().every(tx)}
         registry = Registry(engine, KeyBox(keystore, vault).unwrap(ROW_KEY, sealed[ROW_KEY]))
         identity = _identity(tx, registry)
-    return registry, open_vault_keys(keystore, identity, sealed, utc_now())
+    keys = open_vault_keys(keystore, identity, sealed)
+    authorities = Authorities(registry, keystore, keys.roots, keys.pq, utc_now)
+    authorities.present()
+    return registry, keys, authorities
 
 
 def _identity(tx: Connection, registry: Registry) -> VaultIdentity:

@@ -9,12 +9,13 @@ import asyncio
 import datetime as dt
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vaultq_core.crypto.issuing import Issuer, issue_server
+from vaultq_core.crypto.issuing import issue_server
 from vaultq_core.crypto.revocation import load_crl
 from vaultq_core.errors import ConfigInvalid, Malformed, VaultQError
 from vaultq_core.server.asgi import App
@@ -25,16 +26,18 @@ from vaultq_core.server.logs import logger
 from vaultq_core.server.routes.admin import admin_app
 from vaultq_core.server.routes.enrolment import enrolment_app
 from vaultq_core.server.routes.records import records_app
-from vaultq_core.server.services import crls
 from vaultq_core.server.services.desk import Desk
+from vaultq_core.server.services.doctor_units import issuer_name
 from vaultq_core.server.tls import ClientTrust, LiveContext, ServerIdentity, fresh_identity
 from vaultq_core.server.worker import Worker
+from vaultq_core.wire.entries import ReplaceableCa
 
 EPOCH_SECONDS: Final = 0.5
 CHECKPOINT_SECONDS: Final = 1.0
 MAINTENANCE_SECONDS: Final = 30.0
 PRESENCE_SECONDS: Final = 10.0
 TLS_SECONDS: Final = 3600.0
+CLIENTS: Final[dict[str, ReplaceableCa]] = {"records": "doctors", "admin": "admins"}
 RENEW_TLS_AFTER: Final = dt.timedelta(days=60)
 
 
@@ -46,7 +49,6 @@ class Serving:
         self._desk = desk
         self._services = services
         self._identity = self._fresh_identity()
-        self._trusted: dict[str, Issuer] = {"records": desk.keys.doctors, "admin": desk.keys.admins}
         apps = {"records": records_app, "enrolment": enrolment_app, "admin": admin_app}
         self._listeners = [
             Listener(name, sockets[name], cast("App", app(services)), LiveContext(self._identity, self._trust(name)))
@@ -109,11 +111,17 @@ class Serving:
             listener.connections.abort_connections(ended.__contains__)
         await self._services.pools.short.run(self._reload)
         self._epoch = epoch
+        await self._renew_tls()
 
     async def _renew_tls(self) -> None:
-        if self._identity.chain[0].not_valid_before_utc + RENEW_TLS_AFTER < self._desk.now():
+        if await self._services.pools.short.run(self._is_renewal_due):
             self._identity = await self._services.pools.short.run(self._fresh_identity)
             await self._services.pools.short.run(self._reload)
+
+    def _is_renewal_due(self) -> bool:
+        leaf, servers = self._identity.chain
+        old = leaf.not_valid_before_utc + RENEW_TLS_AFTER < self._desk.now()
+        return old or servers != self._desk.authorities.present().present["servers"]
 
     async def _maintain(self) -> None:
         await self._services.pools.short.run(self._services.maintenance.run)
@@ -140,21 +148,23 @@ class Serving:
             listener.tls.swap(self._identity, self._trust(listener.name))
 
     def _trust(self, listener: str) -> ClientTrust | None:
-        issuer = self._trusted.get(listener)
-        if issuer is None:
+        if listener not in CLIENTS:
             return None
         with self._desk.registry.reading() as tx:
-            row = self._desk.registry.crls.find(tx, crls.name(issuer))
-        if row is None:
+            cas = self._desk.authorities.read(tx).open(CLIENTS[listener])
+            rows = [self._desk.registry.crls.find(tx, issuer_name(each.subject)) for each in cas]
+        if None in rows:
             raise ConfigInvalid(f"the registry has no revocation list for the {listener} listener")
-        return ClientTrust(issuer.certificate, load_crl(row.der))
+        lists = (load_crl(row.der) for row in rows if row is not None)
+        present, *former = (ClientTrust(*each) for each in zip(cas, lists, strict=True))
+        return replace(present, former=tuple(former))
 
     def _fresh_identity(self) -> ServerIdentity:
         settings = self._config.vault
         return fresh_identity(self._issue, settings.names, settings.addresses)
 
     def _issue(self, request: x509.CertificateSigningRequest) -> Sequence[x509.Certificate]:
-        key, settings, servers = request.public_key(), self._config.vault, self._desk.keys.servers
+        key, settings, servers = request.public_key(), self._config.vault, self._desk.authorities.issuer("servers")
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Malformed("a server's key is on P-256")
         leaf = issue_server(settings.names, settings.addresses, key, servers, self._desk.now())

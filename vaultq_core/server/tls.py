@@ -1,4 +1,4 @@
-"""The TLS of a listener: 1.3 only, no resumption, one issuing CA, a CRL, and a key that no disk ever sees.
+"""The TLS of a listener: 1.3 only, no resumption, one role's CAs and CRLs, and a key that no disk ever sees.
 
 `ssl.create_default_context` is not used: it honours SSLKEYLOGFILE. Resumption is off, since a resumed
 session is not asked for its certificate again and so outlives a revocation.
@@ -37,10 +37,11 @@ class ServerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ClientTrust:
-    """Whose certificates a listener takes: those of one issuing CA that its CRL does not name."""
+    """Whose certificates a listener takes: those of one issuing CA that its CRL does not name, and of former ones."""
 
     issuing_ca: x509.Certificate
     crl: x509.CertificateRevocationList
+    former: tuple[ClientTrust, ...] = ()
 
 
 class LiveContext:
@@ -123,10 +124,13 @@ def _load_identity(context: ssl.SSLContext, identity: ServerIdentity) -> None:
 
 
 def _require_clients_of(context: ssl.SSLContext, trust: ClientTrust) -> None:
-    authority = trust.issuing_ca.public_key()
-    if not isinstance(authority, ec.EllipticCurvePublicKey) or not trust.crl.is_signature_valid(authority):
-        raise ConfigInvalid("the CRL is not signed by the listener's issuing CA")
+    parts = []
+    for each in (trust, *trust.former):
+        authority = each.issuing_ca.public_key()
+        if not isinstance(authority, ec.EllipticCurvePublicKey) or not each.crl.is_signature_valid(authority):
+            raise ConfigInvalid("the CRL is not signed by the listener's issuing CA")
+        parts += [each.issuing_ca.public_bytes(_PEM), each.crl.public_bytes(_PEM)]
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_CRL_CHECK_LEAF
-    with readable_path(trust.issuing_ca.public_bytes(_PEM) + trust.crl.public_bytes(_PEM)) as path:
+    with readable_path(b"".join(parts)) as path:
         context.load_verify_locations(path)

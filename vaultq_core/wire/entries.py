@@ -12,7 +12,6 @@ import msgspec
 
 from vaultq_core.wire.ids import AdminId, DoctorId, GrantId, Line, PatientId, RecordId, Sha256, Size, Time, VaultId
 
-
 ReplaceableCa = Literal["doctors", "admins", "servers"]
 
 

@@ -261,7 +261,7 @@ def test_a_key_is_certified_for_one_doctor(registry: Registry) -> None:
 
     with registry.reading() as tx:
         assert registry.enrolled_keys.get(tx, "0a" * 32) == key
-        assert registry.enrolled_keys.by_tls_certificate(tx, "bb" * 32) == key
+        assert registry.enrolled_keys.signing_certificate(tx, "bb" * 32) == key.signing_certificate
         assert registry.enrolled_keys.of_doctor(tx, ADA) == (key,)
     with pytest.raises(Conflict), registry.writing() as tx:
         registry.enrolled_keys.add(tx, key)

@@ -93,3 +93,12 @@ enrolled_keys = Table(
     Column("tls_certificate", ForeignKey("certificates.sha256"), nullable=False, unique=True),
     Column("issued_at", Time, nullable=False),
 )
+
+former_pairs = Table(
+    "former_pairs",
+    metadata,
+    Column("tls_certificate", ForeignKey("certificates.sha256"), primary_key=True),
+    Column("signing_certificate", ForeignKey("certificates.sha256"), nullable=False, unique=True),
+    Column("signing_key_hash", ForeignKey("enrolled_keys.signing_key_hash"), nullable=False, index=True),
+    Column("renewed", Time, nullable=False),
+)

@@ -43,6 +43,18 @@ issuing_cas = Table(
     one_of("role", "pq", "doctors", "admins", "servers"),
 )
 
+former_cas = Table(
+    "former_cas",
+    metadata,
+    Column("sha256", Hash, primary_key=True),
+    Column("role", Word, nullable=False),
+    Column("der", Blob, nullable=False),
+    Column("created", Time, nullable=False),
+    Column("replaced", Time, nullable=False),
+    Column("closed", Time),
+    one_of("role", "doctors", "admins", "servers"),
+)
+
 sealed_keys = Table(
     "sealed_keys",
     metadata,

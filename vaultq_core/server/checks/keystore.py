@@ -6,8 +6,7 @@ The passphrase or PIN is tried once in the whole run: a token locks itself after
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +14,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import select
 
 from vaultq_core.errors import KeystoreError, VaultQError
-from vaultq_core.registry.engine import reading
-from vaultq_core.registry.tables.vault import vault
+from vaultq_core.server.authorities import ROOT_CA, issuer_of
 from vaultq_core.server.backends import Prompt, keystore_requests, prepare_keystore
 from vaultq_core.server.checks.findings import Check, Finding, Opened, failed, failed_by, not_checked, ok, warning
 from vaultq_core.server.moving_keystore import MovingKeystore
@@ -29,7 +26,6 @@ from vaultq_core.spi.secrets import SecretRequest
 
 PROBE_BYTES: Final = 32
 PROBE_AAD: Final = b"vaultq-server check"
-ROOT_CA: Final = "root-ca"
 _DAMAGED: Final = "Check the [keystore] section: is it this vault's keystore? Restore it from its backup if it is."
 
 
@@ -63,16 +59,12 @@ def check_keys(opened: Opened) -> Iterator[Finding]:
     if opened.keystore is None or opened.engine is None:
         yield not_checked("keys", "the keystore or the registry")
         return
-    opened.registry, keys = open_keys(opened.engine, opened.keystore)
+    opened.registry, keys, authorities = open_keys(opened.engine, opened.keystore)
     opened.keys = keys
     yield ok("keys", "all of the vault's sealed keys open, and its issuing CAs lead to its roots")
-    issuers = {"doctors-ca": keys.doctors, "admins-ca": keys.admins, "servers-ca": keys.servers}
-    for purpose, issuer in issuers.items():
-        yield _signs(purpose, issuer.certificate, partial(_itself, issuer.key))
-    keystore = opened.keystore
-    with reading(opened.engine) as tx:
-        root = x509.load_der_x509_certificate(tx.execute(select(vault.c.hospital_root)).scalar_one())
-    yield _signs(ROOT_CA, root, lambda: keystore.signer(keystore.current_key(ROOT_CA)))
+    for role, certificate in authorities.present().known():
+        yield _signs(f"{role}-ca", certificate, opened.keystore)
+    yield _signs(ROOT_CA, authorities.hospital_root, opened.keystore)
 
 
 def check_secret(opened: Opened) -> Iterator[Finding]:
@@ -96,11 +88,11 @@ def _counted(keys: tuple[KeyInfo, ...]) -> str:
     return f"{len(keys)} keys" + (f", imported: {', '.join(imported)}" if imported else ", all made there")
 
 
-def _signs(purpose: str, certificate: x509.Certificate, key: Callable[[], object]) -> Finding:
+def _signs(purpose: str, certificate: x509.Certificate, keystore: Keystore) -> Finding:
     subject, public = f"signing {purpose}", certificate.public_key()
     data = secrets.token_bytes(PROBE_BYTES)
     try:
-        signer = key()
+        signer = issuer_of(keystore, purpose, certificate).key
         if not isinstance(signer, ec.EllipticCurvePrivateKey) or not isinstance(public, ec.EllipticCurvePublicKey):
             raise KeystoreError(f"the key {purpose} is not of the kind that its certificate names")
         signature = signer.sign(data, ec.ECDSA(hashes.SHA384()))
@@ -111,10 +103,6 @@ def _signs(purpose: str, certificate: x509.Certificate, key: Callable[[], object
         return failed(subject, f"the key {purpose} is not the one of the certificate in the registry", _DAMAGED)
     digest = certificate.fingerprint(hashes.SHA256()).hex()[:16]
     return ok(subject, f"a signature verifies with the certificate {digest}… in the registry")
-
-
-def _itself(key: object) -> object:
-    return key
 
 
 def _where(request: SecretRequest, file: Path, beside: dict[str, Path]) -> Finding:

@@ -152,13 +152,13 @@ class Access:
         rows = self._desk.registry
         with rows.reading() as tx:
             tls = self._active(tx, tls_certificate, "doctor-tls")
-            signing = self._active(tx, rows.enrolled_keys.by_tls_certificate(tx, tls.sha256).signing_certificate)
+            signing = self._active(tx, rows.enrolled_keys.signing_certificate(tx, tls.sha256))
             owner = rows.doctors.find(tx, tls.owner)
         if owner is None or owner.status != "active" or signing.owner != tls.owner:
             raise NotAuthenticated("this certificate is not an active doctor's")
         pair = CertificatePair(signing=signing.der, tls=tls.der)
         try:
-            return Caller(verify_doctor(pair, self._desk.keys.trust, self._desk.now()), pair)
+            return Caller(verify_doctor(pair, self._desk.trust, self._desk.now()), pair)
         except NotVerified as error:
             raise NotAuthenticated(f"the certificates on file do not hold: {error}") from None
 
@@ -167,4 +167,4 @@ class Access:
         with self._desk.registry.reading() as tx:
             (logged,) = self._desk.registry.log.entries(tx, after=log_index - 1, limit=1)
         grant = canonical.decode(statement, SignedGrant, limit=SIGNED_GRANT_BYTES)
-        return verify_grant(grant, self._desk.keys.trust, dt.datetime.fromtimestamp(logged.time, dt.UTC))
+        return verify_grant(grant, self._desk.trust, dt.datetime.fromtimestamp(logged.time, dt.UTC))

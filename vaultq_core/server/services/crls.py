@@ -1,4 +1,7 @@
-"""Revocation lists: made anew daily and at each revocation by the issuing CAs of both hierarchies."""
+"""Revocation lists: made anew daily and at each revocation by the issuing CAs of both hierarchies.
+
+Former CAs sign theirs until they are closed; a worker whose keystore lacks a CA's key leaves its list to others.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import datetime as dt
 from contextlib import suppress
 from typing import Final
 
+from cryptography import x509
 from sqlalchemy import Connection
 
 from vaultq_core.crypto.chains import Revocation
 from vaultq_core.crypto.issuing import Issuer
 from vaultq_core.crypto.revocation import RevokedCertificate, load_crl, sign_crl
-from vaultq_core.errors import Conflict
+from vaultq_core.errors import Conflict, KeyNotFound
 from vaultq_core.registry.certificates import CertificateRow
 from vaultq_core.registry.crls import CrlRow
+from vaultq_core.server.logs import logger
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.doctor_units import issuer_name
 
@@ -22,27 +27,40 @@ _TRIES: Final = 5
 
 
 class CrlPublisher:
-    """Signs and stores the CRLs of the four issuing CAs."""
+    """Signs and stores the CRLs of the issuing CAs, present and former."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def publish(self) -> None:
         """Sign all lists anew and tell the workers. Raises KeystoreUnavailable or RegistryUnavailable."""
-        for issuer in self.issuers():
-            self._publish(issuer)
+        for certificate in self._certificates():
+            issuer = self._issuer(certificate)
+            if issuer is not None:
+                self._publish(issuer)
         with self._desk.registry.writing() as tx:
             self._desk.registry.epoch.advance(tx)
 
     def is_due(self) -> bool:
         """Tell whether a list is missing, older than a day, or older than a revocation that it must name."""
         with self._desk.registry.reading() as tx:
-            return any(self._is_due(tx, name(issuer)) for issuer in self.issuers())
+            due = [each for each in self._certificates() if self._is_due(tx, issuer_name(each.subject))]
+        return any(self._issuer(each) is not None for each in due)
 
-    def issuers(self) -> tuple[Issuer, ...]:
-        """Return the four issuing CAs."""
-        keys = self._desk.keys
-        return keys.pq, keys.doctors, keys.admins, keys.servers
+    def _certificates(self) -> tuple[x509.Certificate, ...]:
+        authorities = self._desk.authorities
+        return (authorities.pq.certificate, *(each for _, each in authorities.present().known()))
+
+    def _issuer(self, certificate: x509.Certificate) -> Issuer | None:
+        authorities = self._desk.authorities
+        if certificate == authorities.pq.certificate:
+            return authorities.pq
+        role = next(role for role, each in authorities.present().known() if each == certificate)
+        try:
+            return authorities.signing(role, certificate)
+        except KeyNotFound as error:
+            logger("crls").warning("key-elsewhere", role=role, detail=str(error), remedy=error.remedy)
+            return None
 
     def _is_due(self, tx: Connection, issuer: str) -> bool:
         row = self._desk.registry.crls.find(tx, issuer)
@@ -75,10 +93,12 @@ def name(issuer: Issuer) -> str:
     return issuer_name(issuer.certificate.subject)
 
 
-def signed_crl(issuer: Issuer, revoked: tuple[CertificateRow, ...], number: int, now: dt.datetime) -> CrlRow:
-    """Return the issuer's CRL over `revoked`."""
+def signed_crl(
+    issuer: Issuer, revoked: tuple[CertificateRow, ...], number: int, now: dt.datetime, *, last: bool = False
+) -> CrlRow:
+    """Return the issuer's CRL over `revoked`; its `last` one ends with the CA."""
     rows = (RevokedCertificate(int(each.serial, 16), _revocation(each)) for each in revoked)
-    data = sign_crl(issuer, rows, number=number, now=now)
+    data = sign_crl(issuer, rows, number=number, now=now, last=last)
     crl = load_crl(data)
     end = crl.next_update_utc or now
     return CrlRow(

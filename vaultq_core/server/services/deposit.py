@@ -75,7 +75,7 @@ class Deposit:
         desk, header = self._desk, read_frame_header(stream)
         require_writable(header.suite)
         key = desk.kem_keys.get(header.recipient)
-        frame = open_frame(header, stream, key, desk.keys.trust, desk.now(), author=caller.doctor)
+        frame = open_frame(header, stream, key, desk.trust, desk.now(), author=caller.doctor)
         if frame.verified.author.signing_certificate != caller.doctor.signing_certificate:
             raise NotVerified("the manifest is signed by another doctor, or another key, than the one who sends it")
         if abs(desk.seconds() - frame.verified.manifest.created) > desk.limits.created_skew_hours * _HOUR:

@@ -6,8 +6,10 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from vaultq_core.crypto.chains import Trust
 from vaultq_core.registry.committer import Committer
 from vaultq_core.registry.registry import Registry
+from vaultq_core.server.authorities import Authorities
 from vaultq_core.server.keys import KemKeys, VaultKeys
 from vaultq_core.server.services.patient_keys import PatientKeys
 from vaultq_core.spi.keystore import Keystore
@@ -22,6 +24,7 @@ class Desk:
     """One worker's share of the vault. All of it may be used by threads at the same time."""
 
     keys: VaultKeys
+    authorities: Authorities
     kem_keys: KemKeys
     patient_keys: PatientKeys
     keystore: Keystore
@@ -35,6 +38,11 @@ class Desk:
     def vault(self) -> str:
         """The vault's id."""
         return self.keys.vault
+
+    @property
+    def trust(self) -> Trust:
+        """What doctors are verified with, as the registry has it now. Raises RegistryUnavailable."""
+        return self.authorities.present().trust
 
     def seconds(self) -> int:
         """Return now as POSIX seconds."""

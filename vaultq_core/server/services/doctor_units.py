@@ -57,11 +57,13 @@ class Issue:
     enrolment: Enrolment
     proven: ProvenKeys
     pair: tuple[x509.Certificate, x509.Certificate]
+    doctors: x509.Certificate
     keeps_receipt: bool = False
 
     def apply(self, tx: Connection, turn: Turn) -> Sequence[LogEntry]:
-        """Write the rows. Raises Conflict when somebody else decided, or a key was certified before."""
+        """Write the rows. Raises Conflict when somebody else decided, a key was certified before, or the CA changed."""
         rows, doctor = self.desk.registry, self.enrolment.doctor
+        self.desk.authorities.require_present(tx, "doctors", self.doctors)
         signing, tls = self.pair
         rows.certificates.add(tx, certificate_row(signing, "doctor-signing", doctor))
         rows.certificates.add(tx, certificate_row(tls, "doctor-tls", doctor))
@@ -116,7 +118,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Ends a doctor and both of their certificates."""
+    """Ends a doctor and all of their certificates, those before a renewal too."""
 
     desk: Desk
     administrator: str
@@ -132,26 +134,33 @@ class Revoke:
             rows.doctors.get(tx, self.doctor)
             raise Conflict("this doctor has no certificates yet; reject the enrolment instead")
         rows.doctors.move(tx, self.doctor, "revoked")
-        for sha256 in (keys[0].signing_certificate, keys[0].tls_certificate):
-            rows.certificates.revoke(
-                tx,
-                sha256,
-                now=turn.time,
-                reason=self.body.reason,
-                log_index=turn.index,
-                compromised_since=self.body.compromised_since,
-            )
         rows.epoch.advance(tx)
-        entry = DoctorRevoked(
+        return tuple(
+            self._revoke(tx, turn.time, turn.index + place, pair)
+            for place, pair in enumerate(rows.enrolled_keys.pairs(tx, keys[0]))
+        )
+
+    def _revoke(self, tx: Connection, now: int, index: int, pair: tuple[str, str]) -> LogEntry:
+        for sha256 in pair:
+            # The closing of its CA may have ended a former certificate before; its key may still be suspected now.
+            if self.desk.registry.certificates.get(tx, sha256).status == "active":
+                self.desk.registry.certificates.revoke(
+                    tx,
+                    sha256,
+                    now=now,
+                    reason=self.body.reason,
+                    log_index=index,
+                    compromised_since=self.body.compromised_since,
+                )
+        return DoctorRevoked(
             vault=self.desk.vault,
             administrator=self.administrator,
             doctor=self.doctor,
-            signing_certificate=keys[0].signing_certificate,
-            tls_certificate=keys[0].tls_certificate,
+            signing_certificate=pair[0],
+            tls_certificate=pair[1],
             reason=self.body.reason,
             compromised_since=self.body.compromised_since,
         )
-        return (entry,)
 
 
 def certificate_row(certificate: x509.Certificate, role: CertificateRole, owner: str) -> CertificateRow:

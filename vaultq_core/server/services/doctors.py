@@ -95,11 +95,11 @@ class DoctorsOffice:
             raise Conflict("the words differ from those of the keys that wait", remedy="Reject, and tell the doctor.")
         request = canonical.decode(waiting.request, EnrolmentRequest, limit=SIGNED_MANIFEST_BYTES)
         proven = verify_enrolment(request, vault=self._desk.vault, doctor=doctor, nonce=waiting.nonce)
-        keys = self._desk.keys
+        desk, doctors = self._desk, self._desk.authorities.issuer("doctors")
         pair = issue_doctor_pair(
-            doctor, name, proven.signing, proven.tls, pq=keys.pq, doctors=keys.doctors, now=self._desk.now()
+            doctor, name, proven.signing, proven.tls, pq=desk.keys.pq, doctors=doctors, now=desk.now()
         )
-        return self._commit(Issue(self._desk, administrator, waiting, proven, pair))
+        return self._commit(Issue(desk, administrator, waiting, proven, pair, doctors.certificate))
 
     def reject(self, administrator: str, doctor: str) -> api.Change:
         """Refuse the keys that wait. Raises Conflict when none do."""
@@ -134,7 +134,7 @@ class DoctorsOffice:
             name=doctor.name,
             status=doctor.status,
             created=doctor.created,
-            not_after=min(active, default=None),
+            not_after=max(active, default=None),
             words=tuple((waiting.words or "").split()) if waiting else (),
         )
 

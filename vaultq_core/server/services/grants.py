@@ -40,7 +40,7 @@ class Grants:
 
         Raises NotVerified, NotFound, NotPermitted or Conflict.
         """
-        desk, given = self._desk, verify_grant(operation.grant, self._desk.keys.trust, self._desk.now())  # 1
+        desk, given = self._desk, verify_grant(operation.grant, self._desk.trust, self._desk.now())  # 1
         if given.author.signing_certificate != caller.doctor.signing_certificate:
             raise NotVerified("the grant is signed by another doctor than the one who sends it", step=1)
         said, statement = given.statement, canonical.encode(operation.grant)

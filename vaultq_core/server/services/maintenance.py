@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography import x509
 from sqlalchemy import Connection
 
 from vaultq_core.crypto.fingerprints import sha256_hex
@@ -109,11 +110,9 @@ class Maintenance:
             return
         new_key = None if newest.kem_key >= month else make_monthly_key(desk.keystore, desk.vault, desk.now())
         kem = new_key.public if new_key else self._kem_of(newest)
-        keys = desk.keys
-        signed = make_statement(
-            desk.vault, newest.version + 1, kem, keys.log.public(), keys.pq, keys.servers, desk.now()
-        )
-        desk.committer.commit(PublishStatement(desk, signed, new_key))
+        keys, servers = desk.keys, desk.authorities.issuer("servers")
+        signed = make_statement(desk.vault, newest.version + 1, kem, keys.log.public(), keys.pq, servers, desk.now())
+        desk.committer.commit(PublishStatement(desk, signed, new_key, servers.certificate))
 
     def _kem_of(self, row: StatementRow) -> KemKey:
         with self._desk.registry.reading() as tx:
@@ -138,11 +137,13 @@ class PublishStatement:
     desk: Desk
     signed: SignedVaultStatement
     new_key: MonthlyKey | None
+    servers: x509.Certificate
     keeps_receipt: bool = False
 
     def apply(self, tx: Connection, _turn: Turn) -> Sequence[LogEntry]:
-        """Write the rows. Raises Conflict when another worker was first."""
+        """Write the rows. Raises Conflict when another worker was first, or the servers CA was replaced meanwhile."""
         rows, statement = self.desk.registry, decode_vault_statement(self.signed.statement)
+        self.desk.authorities.require_present(tx, "servers", self.servers)
         if self.new_key is not None:
             rows.kem_keys.put(tx, kem_row(self.new_key, statement.expires))
         else:

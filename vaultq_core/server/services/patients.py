@@ -42,7 +42,7 @@ class Patients:
         Raises NotVerified for a founding grant that is not the caller's own; Conflict when the id or the
         record number is taken.
         """
-        grant = verify_grant(operation.founding, self._desk.keys.trust, self._desk.now())
+        grant = verify_grant(operation.founding, self._desk.trust, self._desk.now())
         doctor = caller.doctor
         verify_grant_chain([grant], doctor.id, doctor.key, operation.patient, self._desk.now())
         statement = canonical.encode(operation.founding)

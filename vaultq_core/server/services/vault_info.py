@@ -20,16 +20,18 @@ class VaultInfo:
         """Return the vault's public facts as they stand in the registry."""
         rows, keys = self._desk.registry, self._desk.keys
         with self._desk.registry.reading() as tx:
+            cas = self._desk.authorities.read(tx)
             statement = rows.statements.newest(tx).statement
             crls = tuple(row.der for row in rows.crls.every(tx))
             checkpoint = rows.log.head(tx).note
         return api.VaultInfo(
             vault=keys.vault,
             roots=keys.roots,
-            issuing=keys.issuing,
+            issuing=cas.issuing,
             statement=canonical.decode(statement, SignedVaultStatement, limit=SIGNED_STATEMENT_BYTES),
             crls=crls,
             checkpoint=checkpoint,
+            former=tuple(each.row.der for each in cas.former if each.row.role == "doctors"),
         )
 
 

@@ -1,0 +1,1 @@
+"""The third schema. Frozen: a change of the tables is a new migration."""
