@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, insert, select
 
 from vaultq_core.errors import NotFound
-from vaultq_core.registry.row_auth import RowAuth
+from vaultq_core.registry.row_auth import RowAuth, Value
 from vaultq_core.registry.rows import AuthenticatedRows
 from vaultq_core.registry.tables.patients import patients, record_numbers
+from vaultq_core.spi.keystore import WrappedKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +75,12 @@ class Patients:
         older = (patients.c.key_version < key_version, patients.c.wrapped_key.is_not(None))
         return self._rows.page(tx, *older, order=patients.c.key_version, limit=limit)
 
-    def rewrap(self, tx: Connection, patient: Patient, *, wrapped_key: bytes, key_version: int) -> Patient:
-        """Replace the wrapping of the patient key that was read. Raises Conflict if the row changed meanwhile."""
-        return self._rows.change(tx, patient, wrapped_key=wrapped_key, key_version=key_version)
+    def rewrap_all(self, tx: Connection, wrapped: Sequence[tuple[Patient, WrappedKey]]) -> int:
+        """Replace the wrapping of many patient keys at once; return how many. A row that changed meanwhile stays."""
+        changes: list[tuple[Patient, dict[str, Value]]] = [
+            (patient, {"wrapped_key": bytes(key), "key_version": key.key_id.version}) for patient, key in wrapped
+        ]
+        return self._rows.change_all(tx, changes)
 
     def erase(self, tx: Connection, patient: str, now: int) -> Patient:
         """Delete the patient's key, demographics and record numbers. Raises NotFound when they are gone.

@@ -8,7 +8,7 @@ build one than SQLite to run it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
@@ -93,13 +93,18 @@ class Rows(Generic[T]):
 
     def change(self, tx: Connection, row: T, **changes: Value) -> T:
         """Return `row` with `changes`, written if it is still what was read. Raises Conflict if it is not."""
-        changed: T = dataclasses.replace(row, **changes)  # type: ignore[type-var]  # every T is a dataclass
-        stored = self._stored(changed)
-        written = {name: stored[name] for name in (*sorted(changes), *(("mac",) if "mac" in stored else ()))}
-        was = {_WAS + name: value for name, value in self._stored(row).items() if name in self._compared()}
+        changed, written, was = self._changed(row, changes)
         if tx.execute(self._update_of(tuple(written)), written | was).rowcount != 1:
             raise Conflict(f"the {self._noun} was changed by somebody else")
         return changed
+
+    def change_all(self, tx: Connection, changes: Sequence[tuple[T, Mapping[str, Value]]]) -> int:
+        """Change many rows, the same columns of each, and return how many; one that is not what was read stays."""
+        steps = [self._changed(row, change) for row, change in changes]
+        if not steps:
+            return 0
+        update = self._update_of(tuple(steps[0][1]))
+        return tx.execute(update, [written | was for _, written, was in steps]).rowcount
 
     def remove(self, tx: Connection, *where: Where) -> int:
         """Delete rows and return how many."""
@@ -108,6 +113,14 @@ class Rows(Generic[T]):
     def remove_one(self, tx: Connection, key: str | int) -> bool:
         """Delete the row of that key and say whether there was one."""
         return tx.execute(self._delete_by_key, {"key": key}).rowcount == 1
+
+    def _changed(self, row: T, changes: Mapping[str, Value]) -> tuple[T, dict[str, Value], dict[str, Value]]:
+        """Return the changed row, the values to write, and those by which it is known as what was read."""
+        changed: T = dataclasses.replace(row, **changes)  # type: ignore[type-var]  # every T is a dataclass
+        stored = self._stored(changed)
+        written = {name: stored[name] for name in (*sorted(changes), *(("mac",) if "mac" in stored else ()))}
+        was = {_WAS + name: value for name, value in self._stored(row).items() if name in self._compared()}
+        return changed, written, was
 
     def _required(self, row: T | None) -> T:
         if row is None:

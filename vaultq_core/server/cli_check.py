@@ -12,14 +12,14 @@ from typing import Final
 
 import typer
 
-from vaultq_core.errors import ConfigInvalid
 from vaultq_core.registry.engine import open_engine
 from vaultq_core.registry.schema import upgrade as upgrade_schema
 from vaultq_core.server.checks.findings import Finding, Verdict
 from vaultq_core.server.checks.run import examine
 from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, terminal_prompt
-from vaultq_core.server.config import Config, load_config
-from vaultq_core.server.opening import INIT, NO_VAULT, utc_now
+from vaultq_core.server.config import load_config
+from vaultq_core.server.keyring import require_registry
+from vaultq_core.server.opening import utc_now
 
 FAILED: Final = 4  # exit status of `check` when something failed; docs/errors.md
 WIDTH: Final = 110
@@ -53,7 +53,7 @@ def upgrade(config: ConfigOption = Path("vaultq.toml"), *, as_json: JsonOption =
     Make a backup first: an older version does not serve it any more. Running it again does no harm.
     """
     settings = load_config(enter_directory(config))
-    _require_registry(settings)
+    require_registry(settings)
     engine = open_engine(settings.registry.url)
     try:
         before, after = upgrade_schema(engine, int(utc_now().timestamp()))
@@ -86,9 +86,3 @@ def _report(findings: list[Finding]) -> dict[str, object]:
 
 def _count(findings: Iterable[Finding]) -> Counter[Verdict]:
     return Counter(finding.verdict for finding in findings)
-
-
-def _require_registry(settings: Config) -> None:
-    place = settings.registry.url.removeprefix("sqlite:///")
-    if place != settings.registry.url and not Path(place).exists():  # opening would make an empty one
-        raise ConfigInvalid(f"{NO_VAULT}: {place} does not exist", remedy=INIT)

@@ -7,11 +7,14 @@ from sqlalchemy import Connection
 
 from tests.unit.registry.example import ADA, BOB, CREATED, PATIENT, a_patient, a_record
 from vaultq_core.errors import Conflict, NotFound, RecordDamaged
+from vaultq_core.registry.citations import cited_keys, patients_before
 from vaultq_core.registry.grants import Grant
 from vaultq_core.registry.pending_records import PendingRecord
 from vaultq_core.registry.registry import Registry
+from vaultq_core.spi.keystore import AES_256, AES_256_GCM, MASTER, KeyId, WrappedKey
 
 OTHER_PATIENT = "44444444-4444-4444-8444-444444444444"
+SECOND = WrappedKey(KeyId(MASTER, AES_256, 2), AES_256_GCM, b"under version 2")
 
 
 def a_grant(number: int, **changes: object) -> Grant:
@@ -50,13 +53,27 @@ def test_records_are_numbered_from_one(registry: Registry, tx: Connection) -> No
 
 def test_rotation_finds_every_patient_under_an_older_key_once(registry: Registry, tx: Connection) -> None:
     registry.patients.add(tx, a_patient(OTHER_PATIENT))
+    assert patients_before(tx, 2) == 2
 
     while page := registry.patients.wrapped_before(tx, 2, limit=1):
-        for patient in page:
-            registry.patients.rewrap(tx, patient, wrapped_key=b"under version 2", key_version=2)
+        assert registry.patients.rewrap_all(tx, [(patient, SECOND) for patient in page]) == 1
 
     for each in (PATIENT, OTHER_PATIENT):
-        assert registry.patients.get(tx, each).wrapped_key == b"under version 2"
+        assert registry.patients.get(tx, each).wrapped_key == bytes(SECOND)
+    assert cited_keys(tx) == {SECOND.key_id: 2}
+    assert patients_before(tx, 2) == 0
+
+
+def test_a_patient_who_changed_meanwhile_is_not_rewrapped_and_found_again(registry: Registry, tx: Connection) -> None:
+    registry.patients.add(tx, a_patient(OTHER_PATIENT))
+    read = registry.patients.wrapped_before(tx, 2, limit=9)
+    registry.patients.next_record(tx, PATIENT)
+
+    assert registry.patients.rewrap_all(tx, [(patient, SECOND) for patient in read]) == 1
+
+    (left,) = registry.patients.wrapped_before(tx, 2, limit=9)
+    assert (left.id, left.record_counter) == (PATIENT, 1)
+    assert registry.patients.rewrap_all(tx, []) == 0
 
 
 def test_an_erased_patient_has_no_key_no_number_and_takes_no_record(registry: Registry, tx: Connection) -> None:
@@ -70,6 +87,7 @@ def test_an_erased_patient_has_no_key_no_number_and_takes_no_record(registry: Re
     assert registry.patients.by_number(tx, "ab" * 32) is None
     assert registry.records.get(tx, a_record(1).id).wrapped_dek is None
     assert registry.patients.wrapped_before(tx, 9, limit=9) == ()
+    assert (patients_before(tx, 9), cited_keys(tx)) == (0, {})
     for refused in (
         lambda: registry.patients.next_record(tx, PATIENT),
         lambda: registry.patients.describe(tx, PATIENT, b"new"),

@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import Connection, update
 
 from tests.unit.registry.example import ADA, BOB, PATIENT, ROW_KEY, a_record
-from vaultq_core.errors import Conflict, RecordDamaged
+from vaultq_core.errors import RecordDamaged
 from vaultq_core.registry.administrators import Administrator
 from vaultq_core.registry.certificates import CertificateRow
 from vaultq_core.registry.grants import Grant
 from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.row_auth import RowAuth, Value
 from vaultq_core.registry.tables import metadata
+from vaultq_core.spi.keystore import AES_256, AES_256_GCM, MASTER, KeyId, WrappedKey
 
 GRANT = "22222222-2222-4222-8222-222222222222"
 ADMIN = "ad-0000000000"
@@ -107,8 +108,9 @@ def test_a_row_that_changed_since_it_was_read_is_not_written(registry: Registry)
     with registry.writing() as tx:
         read = registry.patients.get(tx, PATIENT)
         registry.patients.next_record(tx, PATIENT)
-        with pytest.raises(Conflict, match="changed by somebody else"):
-            registry.patients.rewrap(tx, read, wrapped_key=b"new", key_version=2)
+        wrapped = WrappedKey(KeyId(MASTER, AES_256, 2), AES_256_GCM, b"new")
+        assert registry.patients.rewrap_all(tx, [(read, wrapped)]) == 0
+        assert registry.patients.get(tx, PATIENT).wrapped_key == read.wrapped_key
 
 
 def test_another_row_key_reads_nothing(registry: Registry) -> None:

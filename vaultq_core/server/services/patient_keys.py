@@ -14,7 +14,7 @@ from vaultq_core.crypto import sealing
 from vaultq_core.crypto.wrapping import KEY_BYTES, unwrap, wrap
 from vaultq_core.errors import NotFound
 from vaultq_core.registry.patients import Patient
-from vaultq_core.spi.keystore import Keystore, WrappedKey
+from vaultq_core.spi.keystore import KeyId, Keystore, WrappedKey
 from vaultq_core.wire import canonical
 from vaultq_core.wire.aad import wrap_aad
 from vaultq_core.wire.limits import HEADER_BYTES
@@ -82,10 +82,16 @@ class PatientKeys:
 
     def open(self, row: Patient) -> PatientKey:
         """Return a patient's key. Raises NotFound once erased; NotVerified, KeyNotFound or KeystoreUnavailable."""
+        return PatientKey(self._vault, row.id, self._unwrapped(row))
+
+    def rewrap(self, row: Patient, master: KeyId) -> WrappedKey:
+        """Return a patient's key under another master key. Raises as `open`."""
+        return self._keystore.wrap_key(self._unwrapped(row), aad=self._aad(row.id), key_id=master)
+
+    def _unwrapped(self, row: Patient) -> bytes:
         if row.wrapped_key is None:
             raise NotFound("there is no such patient any more")
-        key = self._keystore.unwrap_key(WrappedKey.parse(row.wrapped_key), aad=self._aad(row.id))
-        return PatientKey(self._vault, row.id, key)
+        return self._keystore.unwrap_key(WrappedKey.parse(row.wrapped_key), aad=self._aad(row.id))
 
     def _aad(self, patient: str) -> bytes:
         return wrap_aad(self._vault, "patient", patient, _VERSION)
