@@ -20,11 +20,11 @@ demo: $(installed) ## show a record's whole way; FILE=path takes a file of your 
 	$(bin)/python tools/demo.py $${FILE:+--file "$$FILE"}
 
 test: $(installed) ## run all tests but the chaos tests
-	tools/need openssl curl
+	tools/need openssl curl softhsm2-util pkcs11-tool
 	$(bin)/pytest -m 'not chaos'
 
 chaos: $(installed) ## run the tests that kill processes
-	tools/need openssl curl
+	tools/need openssl curl softhsm2-util pkcs11-tool
 	$(bin)/pytest -m chaos tests/chaos
 
 check: $(installed) ## lint, format, types and import contracts

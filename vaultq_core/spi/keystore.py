@@ -24,7 +24,7 @@ ALGORITHMS = (AES_256, EC_P384)
 MASTER = "master"
 
 AES_256_GCM = "AES-256-GCM"  # ciphertext = 12-byte random IV ‖ sealed key ‖ 16-byte tag
-AES_256_KWP = "AES-256-KWP"  # RFC 5649 over key ‖ SHA-256(aad): for tokens that have no GCM
+AES_256_KW = "AES-256-KW"  # for tokens without GCM: RFC 3394, 16 random bytes ‖ key ‖ 80 00… ‖ SHA-256(aad)
 
 PURPOSE_CHARS = 64
 LAST_VERSION = 2**31 - 1
