@@ -128,3 +128,12 @@ def test_two_rotations_at_once_take_turns(still: Vault) -> None:
 
     assert keys == {"master:AES-256:2", "master:AES-256:3"}
     assert versions(still) == {3}
+
+
+def test_who_read_a_row_before_a_rotation_opens_it_after_the_former_key_is_destroyed(still: Vault) -> None:
+    with open_keyring(load_config(still.made.config), None) as keyring:
+        read = keyring.registry.patient("00000000-0000-4000-8000-000000000000")
+        (former,) = rotate_master(keyring, lambda *_: None, lambda: None).uncited
+        keyring.keystore.destroy_key(former)
+
+        assert keyring.patient_keys.open(read) == keyring.patient_keys.open(keyring.registry.patient(read.id))

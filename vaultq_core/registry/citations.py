@@ -32,6 +32,12 @@ def cited_keys(tx: Connection) -> Counter[KeyId]:
     return counts
 
 
+def newest_master(tx: Connection) -> int:
+    """Return the newest version of the master key that a sealed key cites, 0 without any: a rotation begins there."""
+    names = tx.execute(select(sealed_keys.c.key_id)).scalars()
+    return max((KeyId.parse(name).version for name in names), default=0)
+
+
 def patients_before(tx: Connection, version: int) -> int:
     """Return how many patients' keys are under a master key older than `version`."""
     older = (patients.c.key_version < version, patients.c.wrapped_key.is_not(None))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, insert, select
 
-from vaultq_core.errors import NotFound
+from vaultq_core.errors import Conflict, NotFound
+from vaultq_core.registry.citations import newest_master
 from vaultq_core.registry.row_auth import RowAuth, Value
 from vaultq_core.registry.rows import AuthenticatedRows
 from vaultq_core.registry.tables.patients import patients, record_numbers
@@ -33,6 +34,10 @@ class Patient:
     erased_at: int | None = None
 
 
+class MasterKeyRotated(Conflict):
+    """A new patient's key is under a master key that is on its way out. Wrap it again."""
+
+
 class Patients:
     """All patients. Reads raise RecordDamaged for a row that VaultQ did not write."""
 
@@ -40,7 +45,12 @@ class Patients:
         self._rows = AuthenticatedRows(patients, Patient, "patient", auth)
 
     def add(self, tx: Connection, patient: Patient) -> None:
-        """Add the patient. Raises Conflict when the id is taken or the founder unknown."""
+        """Add the patient. Raises MasterKeyRotated, or Conflict when the id is taken or the founder unknown.
+
+        A key that was wrapped before a rotation must not come in after it: its master key may be gone by then.
+        """
+        if patient.key_version < newest_master(tx):
+            raise MasterKeyRotated("the master key was rotated after this patient's key was wrapped")
         self._rows.insert(tx, patient)
 
     def get(self, tx: Connection, patient: str) -> Patient:

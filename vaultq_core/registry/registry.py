@@ -21,7 +21,7 @@ from vaultq_core.registry.keystore_moves import KeystoreMoves
 from vaultq_core.registry.leases import Leases
 from vaultq_core.registry.log import Log
 from vaultq_core.registry.passwords import OneTimePasswords
-from vaultq_core.registry.patients import Patients
+from vaultq_core.registry.patients import Patient, Patients
 from vaultq_core.registry.pending_records import PendingRecords
 from vaultq_core.registry.rates import Rates
 from vaultq_core.registry.records import Records
@@ -66,6 +66,11 @@ class Registry:
     def writing(self) -> AbstractContextManager[Connection]:
         """Open a transaction for changes that the log need not know: `engine.writing`."""
         return writing(self.engine)
+
+    def patient(self, patient: str) -> Patient:
+        """Return a patient's row as it is now, in a transaction of its own. Raises NotFound."""
+        with self.reading() as tx:
+            return self.patients.get(tx, patient)
 
     def create(self, tx: Connection) -> None:
         """Make an empty log and an epoch; the first commit makes the vault. Raises Conflict when they are there."""

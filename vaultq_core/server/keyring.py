@@ -54,7 +54,7 @@ def open_keyring(config: Config, prompt: Prompt) -> Iterator[Keyring]:
             keystore=keystore,
             registry=registry,
             box=KeyBox(keystore, row.vault),
-            patient_keys=PatientKeys(keystore, row.vault, row.recovery_public_key),
+            patient_keys=PatientKeys(keystore, row.vault, row.recovery_public_key, registry.patient),
             lease=KeysLease(registry, _seconds),
             seconds=_seconds,
         )

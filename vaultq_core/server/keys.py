@@ -114,12 +114,18 @@ class KemKeys:
     def get(self, key_id: str) -> KemPrivateKey:
         """Return the key of `kem/<month>`. Raises KeyNotFound."""
         if key_id not in self._open:
-            self._open[key_id] = kem_private_key(self._box.unwrap(key_id, self._sealed(key_id)))
+            self._open[key_id] = kem_private_key(self._seed(key_id))
         return self._open[key_id]
 
     def forget(self, key_id: str) -> None:
         """Drop a key that was destroyed."""
         self._open.pop(key_id, None)
+
+    def _seed(self, key_id: str) -> bytes:
+        try:
+            return self._box.unwrap(key_id, self._sealed(key_id))
+        except KeyNotFound:  # its key moved and was destroyed since the row was read
+            return self._box.unwrap(key_id, self._sealed(key_id))
 
 
 def _require_roots(identity: VaultIdentity) -> None:

@@ -71,7 +71,7 @@ def open_desk(config: Config, backends: Backends, stack: ExitStack) -> Desk:
         keys=keys,
         authorities=authorities,
         kem_keys=KemKeys(box, kem_seed),
-        patient_keys=PatientKeys(keystore, keys.vault, keys.recovery_public),
+        patient_keys=PatientKeys(keystore, keys.vault, keys.recovery_public, registry.patient),
         keystore=keystore,
         storage=storage,
         registry=registry,

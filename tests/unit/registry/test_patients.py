@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Connection
 
@@ -9,6 +11,8 @@ from tests.unit.registry.example import ADA, BOB, CREATED, PATIENT, a_patient, a
 from vaultq_core.errors import Conflict, NotFound, RecordDamaged
 from vaultq_core.registry.citations import cited_keys, patients_before
 from vaultq_core.registry.grants import Grant
+from vaultq_core.registry.keys import SealedKey
+from vaultq_core.registry.patients import MasterKeyRotated
 from vaultq_core.registry.pending_records import PendingRecord
 from vaultq_core.registry.registry import Registry
 from vaultq_core.spi.keystore import AES_256, AES_256_GCM, MASTER, KeyId, WrappedKey
@@ -74,6 +78,18 @@ def test_a_patient_who_changed_meanwhile_is_not_rewrapped_and_found_again(regist
     (left,) = registry.patients.wrapped_before(tx, 2, limit=9)
     assert (left.id, left.record_counter) == (PATIENT, 1)
     assert registry.patients.rewrap_all(tx, []) == 0
+
+
+def test_a_new_patients_key_from_before_a_rotation_is_refused_once_the_rotation_has_begun(
+    registry: Registry, tx: Connection
+) -> None:
+    sealed = SealedKey(name="row-key", wrapped=bytes(SECOND), key_id=str(SECOND.key_id))
+    registry.sealed_keys.put(tx, sealed)
+
+    with pytest.raises(MasterKeyRotated):
+        registry.patients.add(tx, a_patient(OTHER_PATIENT))
+
+    registry.patients.add(tx, replace(a_patient(OTHER_PATIENT), wrapped_key=bytes(SECOND), key_version=2))
 
 
 def test_an_erased_patient_has_no_key_no_number_and_takes_no_record(registry: Registry, tx: Connection) -> None:

@@ -7,12 +7,13 @@ of the patient's records and seals the demographics. Each use is bound to its pu
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from vaultq_core.crypto import sealing
 from vaultq_core.crypto.wrapping import KEY_BYTES, unwrap, wrap
-from vaultq_core.errors import NotFound
+from vaultq_core.errors import KeyNotFound, NotFound
 from vaultq_core.registry.patients import Patient
 from vaultq_core.spi.keystore import KeyId, Keystore, WrappedKey
 from vaultq_core.wire import canonical
@@ -63,12 +64,15 @@ class PatientKey:
 
 
 class PatientKeys:
-    """Makes and opens patients' keys."""
+    """Makes and opens patients' keys; `reread` returns a patient's row as it is now."""
 
-    def __init__(self, keystore: Keystore, vault: str, recovery_public: bytes) -> None:
+    def __init__(
+        self, keystore: Keystore, vault: str, recovery_public: bytes, reread: Callable[[str], Patient]
+    ) -> None:
         self._keystore = keystore
         self._vault = vault
         self._recovery = recovery_public
+        self._reread = reread
 
     def make(self, patient: str) -> NewPatientKey:
         """Return a fresh key. Raises KeystoreUnavailable."""
@@ -82,7 +86,11 @@ class PatientKeys:
 
     def open(self, row: Patient) -> PatientKey:
         """Return a patient's key. Raises NotFound once erased; NotVerified, KeyNotFound or KeystoreUnavailable."""
-        return PatientKey(self._vault, row.id, self._unwrapped(row))
+        try:
+            key = self._unwrapped(row)
+        except KeyNotFound:  # its master key was rotated and destroyed since the row was read
+            key = self._unwrapped(self._reread(row.id))
+        return PatientKey(self._vault, row.id, key)
 
     def rewrap(self, row: Patient, master: KeyId) -> WrappedKey:
         """Return a patient's key under another master key. Raises as `open`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,10 +13,10 @@ from sqlalchemy import Connection
 
 from vaultq_core.crypto.fingerprints import sha256_hex
 from vaultq_core.crypto.statements import VerifiedGrant, verify_grant, verify_grant_chain
-from vaultq_core.errors import Conflict, NotFound
-from vaultq_core.registry.commit import Turn
+from vaultq_core.errors import Conflict, KeystoreUnavailable, NotFound
+from vaultq_core.registry.commit import Committed, Turn
 from vaultq_core.registry.grants import Grant
-from vaultq_core.registry.patients import Patient
+from vaultq_core.registry.patients import MasterKeyRotated, Patient
 from vaultq_core.server.services.access import Access, Allowed, Caller
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.patient_keys import NewPatientKey
@@ -27,6 +28,7 @@ from vaultq_core.wire.entries import LogEntry, PatientCreated, SearchRefused
 from vaultq_core.wire.proof import encode_receipt
 
 _LABEL: Final = b"vaultq/record-number/v1"
+_TRIES: Final = 5
 
 
 class Patients:
@@ -48,12 +50,12 @@ class Patients:
         statement = canonical.encode(operation.founding)
         if receipt := self._receipt_of(grant.statement.grant, statement):
             return wire.Done(receipt=receipt)
-        unit = CreatePatient(
-            self._desk, operation, grant, statement, self._desk.patient_keys.make(operation.patient),
-            self._blind_index(operation.demographics.record_number),
-        )  # fmt: skip
+        index = self._blind_index(operation.demographics.record_number)
         try:
-            return wire.Done(receipt=encode_receipt(self._desk.committer.commit(unit).receipts[0]))
+            committed = self._create(
+                operation.patient, lambda key: CreatePatient(self._desk, operation, grant, statement, key, index)
+            )
+            return wire.Done(receipt=encode_receipt(committed.receipts[0]))
         except Conflict:
             # That a number is taken is news to whoever holds no grant: it is logged like a search.
             self._desk.committer.commit(LogOnly(SearchRefused(vault=self._desk.vault, doctor=caller.id)))
@@ -86,6 +88,13 @@ class Patients:
             found = [allowed for each in ids if (allowed := self._access.find(tx, caller, each)) is not None]
         following = ids[-1] if len(ids) == operation.limit else None
         return wire.Patients(patients=tuple(map(self._row, found)), next=following)
+
+    def _create(self, patient: str, unit: Callable[[NewPatientKey], CreatePatient]) -> Committed:
+        """Commit the unit with a fresh key for its patient, another one if the master key was rotated meanwhile."""
+        for _ in range(_TRIES):
+            with suppress(MasterKeyRotated):
+                return self._desk.committer.commit(unit(self._desk.patient_keys.make(patient)))
+        raise KeystoreUnavailable("the master key changes too fast")
 
     def _row(self, allowed: Allowed) -> wire.PatientRow:
         row = allowed.patient
