@@ -1,26 +1,38 @@
-"""`vaultq-server rotate-master`: a new master key, and every wrapped key under it."""
+"""`vaultq-server rotate-master` and `keystore status|retire`: the keys that hold everything else."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from vaultq_core.errors import Usage
 from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, terminal_prompt
 from vaultq_core.server.cli_progress import progress_bar, say_waiting
 from vaultq_core.server.config import load_config
 from vaultq_core.server.keyring import open_keyring
+from vaultq_core.server.services.key_census import HeldKey, census
+from vaultq_core.server.services.retirement import retire_keys
 from vaultq_core.server.services.rotation import Rotated, RotationPlan, plan_rotation, rotate_master
+from vaultq_core.server.state import utc
+from vaultq_core.spi.keystore import KeyId
 
+YES: Final = "yes"
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("rotate-master", epilog="Example: vaultq-server rotate-master --config /etc/vaultq/vaultq.toml")(rotate)
+    keystore = typer.Typer(help="See, move and destroy the keys that the keystore holds.", no_args_is_help=True)
+    keystore.command(epilog="Example: vaultq-server keystore status --json")(status)
+    keystore.command(epilog="Example: vaultq-server keystore retire master:AES-256:1")(retire)
+    app.add_typer(keystore, name="keystore")
 
 
 def rotate(
@@ -41,6 +53,75 @@ def rotate(
             done = rotate_master(keyring, progress, say_waiting)
         seconds = time.monotonic() - started
     typer.echo(json.dumps(_rotated(done, seconds)) if as_json else "\n".join(_done_lines(done, seconds)))
+
+
+def status(config: ConfigOption = Path("vaultq.toml"), *, as_json: JsonOption = False) -> None:
+    """Show every key: version, where it was made, how many rows or certificates cite it, whether it is current."""
+    settings = load_config(enter_directory(config))
+    with open_keyring(settings, terminal_prompt()) as keyring:
+        keys = census(keyring)
+        with keyring.registry.reading() as tx:
+            move = keyring.registry.keystore_moves.running(tx)
+    if as_json:
+        moves = None if move is None else {"source": move.source, "target": move.target, "begun": utc(move.begun)}
+        typer.echo(json.dumps({"keys": [_key(each) for each in keys], "move": moves}))
+        return
+    typer.echo("\n".join(_table(keys)))
+    if move is not None:
+        typer.echo(f"\nKeys move from {move.source} to {move.target}, since {utc(move.begun)}.")
+
+
+def retire(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY_ID", help="As `keystore status` shows them.")],
+    config: ConfigOption = Path("vaultq.toml"),
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Destroy keys for good. Refused while anything cites one, or while it is current."""
+    key_ids = list(dict.fromkeys(map(KeyId.parse, keys)))
+    settings = load_config(enter_directory(config))
+    if not yes:
+        _ask(key_ids)
+    with open_keyring(settings, terminal_prompt()) as keyring:
+        retire_keys(keyring, key_ids, say_waiting)
+    destroyed = [str(each) for each in key_ids]
+    typer.echo(
+        json.dumps({"destroyed": destroyed}) if as_json else "\n".join(f"destroyed {each}" for each in destroyed)
+    )
+
+
+def _ask(key_ids: list[KeyId]) -> None:
+    if not sys.stdin.isatty():
+        raise Usage("there is no terminal to ask whether the keys are to be destroyed", remedy="Use --yes.")
+    typer.echo("To be destroyed for good, with whatever only a backup still cites:", err=True)
+    typer.echo("\n".join(f"  {each}" for each in key_ids), err=True)
+    if typer.prompt(f"Type {YES} to go on", err=True).strip().lower() != YES:
+        raise Usage("the question was not answered with yes; nothing was destroyed", remedy="Run the command again.")
+
+
+def _key(key: HeldKey) -> dict[str, object]:
+    return {
+        "id": str(key.key_id),
+        "version": key.key_id.version,
+        "keystore": key.keystore,
+        "provenance": key.info.provenance.value,
+        "created": utc(key.info.created),
+        "cited_by": key.cited_by,
+        "current": key.is_current,
+        "needed_because": key.needed_because,
+    }
+
+
+def _table(keys: Sequence[HeldKey]) -> list[str]:
+    heads = ("KEY", "ORIGIN", "CREATED", "CITED BY", "CURRENT", "KEYSTORE")
+    rows = [heads] + [
+        (str(key.key_id), key.info.provenance.value, utc(key.info.created), str(key.cited_by),
+         "yes" if key.is_current else "no", key.keystore)
+        for key in keys
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _planned(plan: RotationPlan) -> dict[str, object]:
@@ -71,4 +152,7 @@ def _done_lines(done: Rotated, seconds: float) -> list[str]:
         f"{how}: {done.key}",
         f"re-wrapped in {seconds:.1f} s: {done.sealed_keys} keys of the vault, {done.patient_keys} of patients",
     ]
-    return lines + [f"no longer needed: {each}" for each in done.uncited]
+    if done.uncited:
+        names = " ".join(map(str, done.uncited))
+        lines.append(f"no longer needed; destroy with: vaultq-server keystore retire {names}")
+    return lines

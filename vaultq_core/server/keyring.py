@@ -11,6 +11,7 @@ from vaultq_core.errors import ConfigInvalid
 from vaultq_core.registry.engine import open_engine
 from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.schema import require_schema
+from vaultq_core.server.authorities import Authorities
 from vaultq_core.server.backends import Prompt, prepare_keystore
 from vaultq_core.server.config import Config
 from vaultq_core.server.keys import KeyBox
@@ -27,6 +28,7 @@ class Keyring:
     vault: str
     keystore: Keystore
     registry: Registry = field(repr=False)
+    authorities: Authorities
     box: KeyBox
     patient_keys: PatientKeys
     lease: KeysLease
@@ -46,13 +48,14 @@ def open_keyring(config: Config, prompt: Prompt) -> Iterator[Keyring]:
         require_schema(engine)
         keystore = prepare_keystore(config, prompt)()
         stack.callback(keystore.close)
-        registry, *_ = open_keys(engine, keystore)
+        registry, _, authorities = open_keys(engine, keystore)
         with registry.reading() as tx:
             row = registry.vault.get(tx)
         yield Keyring(
             vault=row.vault,
             keystore=keystore,
             registry=registry,
+            authorities=authorities,
             box=KeyBox(keystore, row.vault),
             patient_keys=PatientKeys(keystore, row.vault, row.recovery_public_key, registry.patient),
             lease=KeysLease(registry, _seconds),

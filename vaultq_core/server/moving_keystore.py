@@ -77,3 +77,8 @@ class MovingKeystore:
             return call(self.new)
         except KeyNotFound:
             return call(self.old)
+
+
+def parts(keystore: Keystore) -> tuple[Keystore, ...]:
+    """Return the keystores that `keystore` stands for, the old one first."""
+    return (keystore.old, keystore.new) if isinstance(keystore, MovingKeystore) else (keystore,)

@@ -52,8 +52,8 @@ def describe_vault(config: Config, now: int) -> dict[str, Fact]:
         "registry": engine.dialect.name,
         "schema": schema,
         "statement_version": version,
-        "statement_ends": _utc(ends),
-        "crls_end": _utc(crl_ends or 0),
+        "statement_ends": utc(ends),
+        "crls_end": utc(crl_ends or 0),
         "log_entries": log_size or 0,
         **counts,
         "workers": [_worker(row, now) for row in serving],
@@ -80,10 +80,11 @@ def _worker(row: WorkerRow, now: int) -> WorkerFacts:
         "pid": row.pid,
         "version": row.version,
         "keystores": row.keystores.split("\n"),
-        "started": _utc(row.started),
+        "started": utc(row.started),
         "seen_seconds_ago": max(0, now - row.seen),
     }
 
 
-def _utc(seconds: int) -> str:
+def utc(seconds: int) -> str:
+    """Return a time for people and scripts, such as 2026-03-01 08:30:00Z."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")

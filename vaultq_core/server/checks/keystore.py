@@ -19,7 +19,7 @@ from vaultq_core.errors import KeystoreError, VaultQError
 from vaultq_core.server.authorities import ROOT_CA, issuer_of
 from vaultq_core.server.backends import Prompt, keystore_requests, prepare_keystore
 from vaultq_core.server.checks.findings import Check, Finding, Opened, failed, failed_by, not_checked, ok, warning
-from vaultq_core.server.moving_keystore import MovingKeystore
+from vaultq_core.server.moving_keystore import parts
 from vaultq_core.server.opening import open_keys
 from vaultq_core.spi.keystore import KeyInfo, Keystore, Provenance
 from vaultq_core.spi.secrets import SecretRequest
@@ -36,7 +36,7 @@ def check_keystore(prompt: Prompt) -> Check:
         keystore = prepare_keystore(opened.config, prompt)()
         opened.stack.callback(keystore.close)
         opened.keystore = keystore
-        for each in _parts(keystore):
+        for each in parts(keystore):
             yield _described(each)
 
     return check
@@ -70,7 +70,7 @@ def check_keys(opened: Opened) -> Iterator[Finding]:
 def check_secret(opened: Opened) -> Iterator[Finding]:
     """No secret lies in a file beside what it opens: who takes the disk has both."""
     beside = {"the data directory": opened.config.data_dir, "the configuration": opened.config.directory}
-    for info in [] if opened.keystore is None else [each.info() for each in _parts(opened.keystore)]:
+    for info in [] if opened.keystore is None else [each.info() for each in parts(opened.keystore)]:
         beside["the keystore"] = Path(info.place)
     for request in keystore_requests(opened.config):
         if request.file is not None:
@@ -116,7 +116,3 @@ def _where(request: SecretRequest, file: Path, beside: dict[str, Path]) -> Findi
         f"the {request.label} lies on the same disk as {' and '.join(same)}: who takes the disk has both",
         f"Give it as the systemd credential {request.credential} (LoadCredentialEncrypted), or keep it elsewhere.",
     )
-
-
-def _parts(keystore: Keystore) -> tuple[Keystore, ...]:
-    return (keystore.old, keystore.new) if isinstance(keystore, MovingKeystore) else (keystore,)

@@ -10,7 +10,7 @@ import os
 import socket
 
 from vaultq_core.registry.workers import WorkerRow, keystore_name
-from vaultq_core.server.moving_keystore import MovingKeystore
+from vaultq_core.server.moving_keystore import parts
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.spi.keystore import Keystore
 
@@ -50,5 +50,4 @@ class Presence:
 
 def keystores_in(keystore: Keystore) -> tuple[str, ...]:
     """Return the names (`keystore_name`) of all keystores that `keystore` stands for."""
-    each = (keystore.old, keystore.new) if isinstance(keystore, MovingKeystore) else (keystore,)
-    return tuple(keystore_name(info.backend, info.place) for info in (one.info() for one in each))
+    return tuple(keystore_name(info.backend, info.place) for info in (each.info() for each in parts(keystore)))
