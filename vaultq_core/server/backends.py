@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from vaultq_core.errors import ConfigInvalid
-from vaultq_core.server.config import Config, PluginChoice
+from vaultq_core.registry.workers import keystore_name
+from vaultq_core.server.config import Config
+from vaultq_core.server.moving_keystore import MovingKeystore
 from vaultq_core.server.plugins import Selected, select_keystore, select_storage
 from vaultq_core.spi.guard import GuardedKeystore
 from vaultq_core.spi.keystore import Keystore
@@ -38,10 +41,9 @@ def prepare_backends(config: Config, prompt: Prompt) -> Backends:
 
 
 def prepare_keystore(config: Config, prompt: Prompt) -> Callable[[], Keystore]:
-    """Return what opens the keystore; see prepare_backends."""
-    chosen = _keystore(config.keystore)
-    secret = secret_of(chosen.secret_request, prompt)
-    return lambda: chosen.open(lambda: secret)
+    """Return what opens the keystore, both of them while keys move; see prepare_backends."""
+    old, *further = (_opening(chosen, prompt) for chosen in _keystores(config))
+    return (lambda: _both(old, *further)) if further else old
 
 
 def prepare_storage(config: Config, prompt: Prompt) -> Callable[[], Storage]:
@@ -52,13 +54,54 @@ def prepare_storage(config: Config, prompt: Prompt) -> Callable[[], Storage]:
 
 
 def keystore_requests(config: Config) -> tuple[SecretRequest, ...]:
-    """Return what is asked for to open the keystore: for whoever wants to know where it lies."""
-    request = _keystore(config.keystore).secret_request
-    return () if request is None else (request,)
+    """Return what is asked for to open each keystore: for whoever wants to know where it lies."""
+    requests = (chosen.secret_request for chosen in _keystores(config))
+    return tuple(request for request in requests if request is not None)
 
 
-def _keystore(choice: PluginChoice) -> Selected[GuardedKeystore]:
-    return select_keystore(plugin_section(choice.name, choice.settings))
+def next_keystore(config: Config) -> Selected[GuardedKeystore]:
+    """Return the keystore to which keys move; its secret has a name of its own. Raises ConfigInvalid without one."""
+    choice = config.next_keystore
+    if choice is None:
+        raise ConfigInvalid(
+            "there is no section [next_keystore] that says where keys move to",
+            remedy="Add it beside [keystore], of the same shape; docs/operations.md, `Rotation and moves`, says more.",
+        )
+    if choice == config.keystore:
+        raise ConfigInvalid("[next_keystore] is the same as [keystore]")
+    try:
+        chosen = select_keystore(plugin_section(choice.name, choice.settings))
+    except ConfigInvalid as error:
+        raise type(error)(f"[next_keystore]: {error}", remedy=error.remedy) from None
+    asked = chosen.secret_request
+    if asked is None:
+        return chosen
+    named = replace(asked, label=f"{asked.label} (next keystore)", credential=f"{asked.credential}-next")
+    return replace(chosen, secret_request=named)
+
+
+def _keystores(config: Config) -> tuple[Selected[GuardedKeystore], ...]:
+    present = select_keystore(plugin_section(config.keystore.name, config.keystore.settings))
+    return (present,) if config.next_keystore is None else (present, next_keystore(config))
+
+
+def _opening(chosen: Selected[GuardedKeystore], prompt: Prompt) -> Callable[[], Keystore]:
+    secret = secret_of(chosen.secret_request, prompt)
+    return lambda: chosen.open(lambda: secret)
+
+
+def _both(open_old: Callable[[], Keystore], open_new: Callable[[], Keystore]) -> MovingKeystore:
+    """Open both, or none. Raises ConfigInvalid when they are one and the same."""
+    with ExitStack() as opened:
+        old = open_old()
+        opened.callback(old.close)
+        new = open_new()
+        opened.callback(new.close)
+        names = {keystore_name(info.backend, info.place) for info in (old.info(), new.info())}
+        if len(names) == 1:
+            raise ConfigInvalid(f"[keystore] and [next_keystore] are the same keystore, {names.pop()}")
+        opened.pop_all()
+        return MovingKeystore(old, new)
 
 
 class TypedSecrets:

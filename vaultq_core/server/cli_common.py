@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from vaultq_core.errors import ConfigInvalid
 from vaultq_core.private_files import file_errors
 from vaultq_core.server.backends import Prompt
 
@@ -31,3 +32,16 @@ def enter_directory(config: Path) -> Path:
 def terminal_prompt() -> Prompt:
     """Return what asks at the terminal without an echo, or None when there is none."""
     return getpass.getpass if sys.stdin.isatty() else None
+
+
+def prompt_twice() -> Prompt:
+    """Return what asks for a new secret at the terminal, or None when there is none."""
+    return ask_twice if sys.stdin.isatty() else None
+
+
+def ask_twice(label: str) -> str:
+    """Ask for a new secret at the terminal. Raises ConfigInvalid when the second answer is another one."""
+    answer = getpass.getpass(label)
+    if getpass.getpass("Once more: ") != answer:
+        raise ConfigInvalid("the two passphrases differ", remedy="Run the command again.")
+    return answer

@@ -6,13 +6,16 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from vaultq_core.errors import Usage
-from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, terminal_prompt
+from vaultq_core.registry.workers import keystore_name
+from vaultq_core.server.backends import next_keystore, secret_of
+from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, prompt_twice, terminal_prompt
 from vaultq_core.server.cli_progress import progress_bar, say_waiting
 from vaultq_core.server.config import load_config
 from vaultq_core.server.keyring import open_keyring
@@ -31,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command("rotate-master", epilog="Example: vaultq-server rotate-master --config /etc/vaultq/vaultq.toml")(rotate)
     keystore = typer.Typer(help="See, move and destroy the keys that the keystore holds.", no_args_is_help=True)
     keystore.command(epilog="Example: vaultq-server keystore status --json")(status)
+    keystore.command(epilog="Example: vaultq-server keystore prepare --config /etc/vaultq/vaultq.toml")(prepare)
     keystore.command(epilog="Example: vaultq-server keystore retire master:AES-256:1")(retire)
     app.add_typer(keystore, name="keystore")
 
@@ -69,6 +73,19 @@ def status(config: ConfigOption = Path("vaultq.toml"), *, as_json: JsonOption = 
     typer.echo("\n".join(_table(keys)))
     if move is not None:
         typer.echo(f"\nKeys move from {move.source} to {move.target}, since {utc(move.begun)}.")
+
+
+def prepare(config: ConfigOption = Path("vaultq.toml"), *, as_json: JsonOption = False) -> None:
+    """Make the empty keystore that [next_keystore] names, or look whether the token there is empty.
+
+    Refused when it holds keys already. Then reload the server, so that its workers open it too.
+    """
+    chosen = next_keystore(load_config(enter_directory(config)))
+    secret = secret_of(chosen.secret_request, prompt_twice())
+    with closing(chosen.create(lambda: secret)) as made:
+        info = made.info()
+    name = keystore_name(info.backend, info.place)
+    typer.echo(json.dumps({"prepared": name}) if as_json else f"{name} is ready, and empty. Reload the server now.")
 
 
 def retire(

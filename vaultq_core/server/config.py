@@ -77,6 +77,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
 class _File(_Section, frozen=True, kw_only=True):
     vault: Table
     keystore: Table
+    next_keystore: Table | None = None
     storage: Table
     registry: Table
     listeners: Table = {}
@@ -105,7 +106,10 @@ class PluginChoice:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One vaultq.toml. `directory` is where relative paths start; `data_dir` is absolute."""
+    """One vaultq.toml. `directory` is where relative paths start; `data_dir` is absolute.
+
+    `next_keystore` is where the keys move to, if they do (docs/operations.md, "Rotation and moves").
+    """
 
     directory: Path
     data_dir: Path
@@ -116,6 +120,7 @@ class Config:
     listeners: Mapping[str, Address]
     server: ServerSettings
     limits: Limits
+    next_keystore: PluginChoice | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -143,6 +148,7 @@ def parse_config(text: str, directory: Path) -> Config:
         listeners=_addresses(decode_settings(file.listeners, ListenerSettings, "listeners")),
         server=decode_settings(file.server, ServerSettings, "server"),
         limits=decode_settings(file.limits, Limits, "limits"),
+        next_keystore=None if file.next_keystore is None else _plugin(file.next_keystore, "next_keystore"),
     )
 
 

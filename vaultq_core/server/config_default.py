@@ -25,6 +25,8 @@ path = "keystore"
 # Without this line the passphrase is asked for at the terminal, or read from systemd's credentials.
 # passphrase_file = "/run/credentials/vaultq/passphrase"
 
+# [next_keystore], of the same shape, is where keys move to (docs/operations.md, "Rotation and moves").
+
 [storage]
 name = "fs"
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +15,14 @@ from vaultq_core.private_files import read_private
 from vaultq_core.server import cli_check, cli_keystore
 from vaultq_core.server.backends import TypedSecrets, prepare_backends
 from vaultq_core.server.bootstrap import InitChoices, initialise
-from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, terminal_prompt
+from vaultq_core.server.cli_common import (
+    ConfigOption,
+    JsonOption,
+    ask_twice,
+    enter_directory,
+    prompt_twice,
+    terminal_prompt,
+)
 from vaultq_core.server.config import load_config
 from vaultq_core.server.listeners import address_of, bind_listener
 from vaultq_core.server.logs import configure_logs
@@ -58,7 +63,7 @@ def init(
     """
     passphrase = _new_passphrase("passphrase for the administrator's key", admin_passphrase_file)
     choices = InitChoices(admin, hospital, recovery_key_file and recovery_key_file.absolute(), passphrase)
-    created = initialise(enter_directory(config), choices, _prompt_twice())
+    created = initialise(enter_directory(config), choices, prompt_twice())
     typer.echo("\n".join(created.lines()))
 
 
@@ -115,22 +120,11 @@ def _json(error: VaultQError) -> str:
     return json.dumps(facts | {"exit_status": error.exit_status})
 
 
-def _prompt_twice() -> Callable[[str], str] | None:
-    return _ask_twice if sys.stdin.isatty() else None
-
-
-def _ask_twice(label: str) -> str:
-    answer = getpass.getpass(label)
-    if getpass.getpass("Once more: ") != answer:
-        raise ConfigInvalid("the two passphrases differ", remedy="Run the command again.")
-    return answer
-
-
 def _new_passphrase(label: str, file: Path | None) -> bytes:
     if file is not None:
         passphrase = read_private(file, SECRET_BYTES).removesuffix(b"\n")
     elif sys.stdin.isatty():
-        passphrase = _ask_twice(f"New {label}: ").encode()
+        passphrase = ask_twice(f"New {label}: ").encode()
     else:
         raise ConfigInvalid(f"there is no terminal to ask for the {label}", remedy="Use --admin-passphrase-file.")
     if len(passphrase) < PASSPHRASE_CHARS:

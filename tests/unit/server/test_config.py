@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vaultq_core.errors import ConfigInvalid
-from vaultq_core.server.config import Address, load_config, parse_address, parse_config
+from vaultq_core.server.config import Address, PluginChoice, load_config, parse_address, parse_config
 from vaultq_core.server.config_default import default_toml
 from vaultq_core.wire.limits import Limits
 
@@ -52,6 +52,17 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(
 
     assert section in str(refused.value)
     assert nearest in str(refused.value)
+
+
+def test_a_second_keystore_has_the_shape_of_the_first() -> None:
+    section = '[next_keystore]\nname = "pkcs11"\n[next_keystore.pkcs11]\ntoken = "ours"\n'
+
+    config = parse_config(default_toml() + section, HERE)
+
+    assert config.next_keystore == PluginChoice("pkcs11", {"token": "ours"})
+    assert parse_config(default_toml(), HERE).next_keystore is None
+    with pytest.raises(ConfigInvalid, match="next_keystore"):
+        parse_config(default_toml() + section.replace("next_keystore.pkcs11", "next_keystore.pkcs"), HERE)
 
 
 @pytest.mark.parametrize(
