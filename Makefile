@@ -11,13 +11,14 @@ distributions := . client_cli plugins/keystore_file plugins/keystore_pkcs11 plug
 projects := $(distributions:%=%/pyproject.toml)
 installed := .venv/.installed
 # What mypy reads: a directory joins as soon as it holds Python files.
-checked := $(foreach dir,vaultq_core client_cli plugins docs tests tools benchmarks,$(if $(shell find $(dir) -name '*.py' -print -quit 2>/dev/null),$(dir)))
+checked := $(foreach dir,vaultq_core client_cli plugins softhsm docs tests tools benchmarks,$(if $(shell find $(dir) -name '*.py' -print -quit 2>/dev/null),$(dir)))
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
 
-demo: $(installed) ## show a record's whole way; FILE=path takes a file of your own
-	$(bin)/python tools/demo.py $${FILE:+--file "$$FILE"}
+demo: $(installed) ## show a record's whole way; FILE=path takes a file of your own, KEYSTORE=pkcs11 a SoftHSM token
+	$(if $(filter pkcs11,$(KEYSTORE)),tools/need softhsm2-util)
+	$(bin)/python tools/demo.py $${FILE:+--file "$$FILE"} $(if $(KEYSTORE),--keystore "$(KEYSTORE)")
 
 test: $(installed) ## run all tests but the chaos tests
 	tools/need openssl curl softhsm2-util pkcs11-tool

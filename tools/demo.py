@@ -15,16 +15,18 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tools.samples import Sample, sample_files
-from tools.throwaway_vault import ServerFailed, ThrowawayVault, command, write_secret
+from tools.throwaway_vault import KeystoreName, ServerFailed, ThrowawayVault, command, write_secret
 from vaultq_core.crypto.fingerprints import WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "demo-data"
 WORDS_SECONDS = 60.0
 _PASSPHRASE = "a passphrase for the demo's doctors"  # noqa: S105 - protects what `make demo` leaves behind
+
+_PLACES: dict[KeystoreName, str] = {"file": "a file under a passphrase", "pkcs11": "a SoftHSM token"}
 
 Json = Any
 
@@ -72,10 +74,10 @@ class Person:
 class Demo:
     """The story, told step by step."""
 
-    def __init__(self, data: Path, file: Path | None) -> None:
+    def __init__(self, data: Path, file: Path | None, keystore: KeystoreName) -> None:
         self._data = data
         self._file = file
-        self._vault = ThrowawayVault.create(_private(data / "vault"))
+        self._vault = ThrowawayVault.create(_private(data / "vault"), keystore=keystore)
         self._number = 0
         self._patient = ""
         self._stored: list[tuple[Sample, str]] = []
@@ -102,7 +104,7 @@ class Demo:
     # --- the steps --------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        self._step("A vault: two roots, its keys, and a server with two workers")
+        self._step(f"A vault: two roots, its keys in {_PLACES[self._vault.keystore]}, and a server with two workers")
         server = self._vault.start()
         for line in server.lines[:-1]:
             self._say(line)
@@ -267,19 +269,21 @@ def main() -> int:
     """Run the demo; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, prog="make demo")
     parser.add_argument("--file", type=Path, help="a file of your own, in the place of the three samples")
-    file: Path | None = parser.parse_args().file
+    parser.add_argument("--keystore", choices=get_args(KeystoreName), default="file", help="where the keys are kept")
+    given = parser.parse_args()
+    file: Path | None = given.file
     if file is not None and not file.is_file():
         print(f"demo: failed: there is no file {file}", file=sys.stderr)
         return 1
     if DATA.exists():
         shutil.rmtree(DATA)
     try:
-        Demo(_private(DATA), file and file.resolve()).run()
+        Demo(_private(DATA), file and file.resolve(), given.keystore).run()
     except (DemoFailed, ServerFailed) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         return _failed("interrupted")
-    _explain()
+    _explain(given.keystore)
     print("\ndemo: ok")
     return 0
 
@@ -293,14 +297,17 @@ def _words_read_out(waiting: subprocess.Popen[str]) -> list[str]:
     raise DemoFailed(f"the enrolment ended before it showed its words: {''.join(said)}")
 
 
-def _explain() -> None:
+def _explain(keystore: KeystoreName) -> None:
     shown = DATA.relative_to(Path.cwd()) if DATA.is_relative_to(Path.cwd()) else DATA
     print(f"\nEverything lies in {shown}/:")
-    print("   vault/            the vault: vaultq.toml, keystore, registry.db, objects/, server.log")
+    keys, variables = "keystore", ""
+    if keystore == "pkcs11":
+        keys, variables = "token/", f"SOFTHSM2_CONF={shown}/vault/token/softhsm2.conf "
+    print(f"   vault/            the vault: vaultq.toml, {keys}, registry.db, objects/, server.log")
     print("   vault/data/admin  the administrator's home;  ada/, robert/  the doctors' homes")
     print("   read-by-robert/   what was read, with its evidence (*.vaultq)")
     print("\nTo look further:")
-    print(f"   vaultq-server serve --config {shown}/vault/vaultq.toml")
+    print(f"   {variables}vaultq-server serve --config {shown}/vault/vaultq.toml")
     print(f"   vaultq --home {shown}/ada --passphrase-file {shown}/doctors-passphrase patient ls")
     admin = f"vaultq-admin --home {shown}/vault/data/admin --passphrase-file {shown}/vault/admin-passphrase"
     print(f"   {admin} log")

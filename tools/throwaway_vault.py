@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from softhsm.make_token import LABEL, find_module
+from tools.throwaway_token import Token
+
+KeystoreName = Literal["file", "pkcs11"]
 LISTENERS = ("records", "enrolment", "admin")
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0  # over [server] drain_seconds and the supervisor's margin
@@ -30,11 +36,10 @@ _CONFIG = """\
 data_dir = "data"
 
 [keystore]
-name = "file"
+name = "{keystore}"
 
-[keystore.file]
-path = "{directory}/keystore"
-passphrase_file = "{directory}/keystore-passphrase"
+[keystore.{keystore}]
+{keystore_settings}
 
 [storage]
 name = "fs"
@@ -57,6 +62,16 @@ log_level = "{log_level}"
 
 [limits]
 {limits}
+"""
+
+_FILE_SETTINGS = """\
+path = "{directory}/keystore"
+passphrase_file = "{directory}/keystore-passphrase"
+"""
+_PKCS11_SETTINGS = """\
+module = "{module}"
+token = "{label}"
+pin_file = "{directory}/token/pin"
 """
 
 
@@ -86,15 +101,26 @@ def write_secret(path: Path, secret: str) -> Path:
     return path
 
 
+def _keystore_settings(keystore: KeystoreName, directory: Path) -> str:
+    if keystore == "file":
+        return _FILE_SETTINGS.format(directory=directory)
+    return _PKCS11_SETTINGS.format(directory=directory, module=find_module(), label=LABEL)
+
+
 class Process:
     """A server program that says `ready` on standard output; its standard error goes to a file."""
 
-    def __init__(self, arguments: Iterable[str], log: Path) -> None:
+    def __init__(self, arguments: Iterable[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         """Start it and wait until it is ready. Raises ServerFailed when it ends before, or takes a minute."""
         self.log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                list(arguments), stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True
+                list(arguments),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=environment,
             )
         self.pid = self._process.pid
         try:
@@ -160,13 +186,16 @@ class ThrowawayVault:
 
     directory: Path
     ports: Mapping[str, int]
+    keystore: KeystoreName = "file"
     server: Process | None = field(default=None)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def create(
         cls,
         directory: Path,
         *,
+        keystore: KeystoreName = "file",
         workers: int = 2,
         hospital: str = "St. Elsewhere",
         log_level: str = "warning",
@@ -176,18 +205,64 @@ class ThrowawayVault:
         directory = directory.resolve()
         ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
         bounds = "\n".join(f"{name} = {value}" for name, value in (limits or {}).items())
-        text = _CONFIG.format(directory=directory, workers=workers, log_level=log_level, limits=bounds, **ports)
-        vault = cls(directory, ports)
+        text = _CONFIG.format(
+            **ports,
+            directory=directory,
+            keystore=keystore,
+            keystore_settings=_keystore_settings(keystore, directory),
+            workers=workers,
+            log_level=log_level,
+            limits=bounds,
+        )
+        vault = cls(directory, ports, keystore)
         vault.config.write_text(text, encoding="utf-8")
-        write_secret(directory / "keystore-passphrase", _KEYSTORE_PASSPHRASE)
         write_secret(vault.admin_passphrase_file, _ADMIN_PASSPHRASE)
+        if vault.keystore == "pkcs11":
+            Token.create(vault.token.directory)
+        else:
+            write_secret(vault.keystore_passphrase_file, _KEYSTORE_PASSPHRASE)
         vault.init(hospital)
         return vault
+
+    def copy(self, directory: Path) -> ThrowawayVault:
+        """Copy a vault that does not run, to other ports: a ceremony takes its time."""
+        shutil.copytree(self.directory, directory)
+        copied = ThrowawayVault(
+            directory, dict(zip(self.ports, free_ports(len(self.ports)), strict=True)), self.keystore
+        )
+        text = self.config.read_text(encoding="utf-8").replace(str(self.directory), str(directory))
+        for name, port in self.ports.items():
+            text = text.replace(f":{port}", f":{copied.ports[name]}")
+        copied.config.write_text(text, encoding="utf-8")
+        if copied.keystore == "pkcs11":
+            copied.token.settle()
+        return copied
 
     @property
     def config(self) -> Path:
         """The configuration file."""
         return self.directory / "vaultq.toml"
+
+    @property
+    def keystore_passphrase_file(self) -> Path:
+        """The file with the keystore's passphrase or PIN."""
+        return self.token.pin_file if self.keystore == "pkcs11" else self.directory / "keystore-passphrase"
+
+    @property
+    def token(self) -> Token:
+        """The SoftHSM token, of a vault that has one."""
+        return Token(self.directory / "token")
+
+    @property
+    def keystore_place(self) -> Path:
+        """What the keystore cannot do without: its file, or what SoftHSM keeps of the token."""
+        return self.directory / "keystore" if self.keystore == "file" else self.token.tokens
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of this vault's processes; `variables` are what it says besides."""
+        token = self.token.variables if self.keystore == "pkcs11" else {}
+        return {**os.environ, **token, **self.variables}
 
     @property
     def objects(self) -> Path:
@@ -227,6 +302,7 @@ class ThrowawayVault:
             text=True,
             stdin=subprocess.DEVNULL,
             check=False,
+            env=self.environment,
         )
         if done.returncode:
             raise ServerFailed(f"`vaultq-server init` ended with status {done.returncode}: {done.stderr}")
@@ -234,7 +310,7 @@ class ThrowawayVault:
     def start(self) -> Process:
         """Serve the vault. Raises ServerFailed."""
         arguments = (command("vaultq-server"), "serve", "--config", str(self.config))
-        self.server = Process(arguments, self.log)
+        self.server = Process(arguments, self.log, self.environment)
         return self.server
 
     def stop(self) -> None:
