@@ -76,8 +76,7 @@ def test_every_request_that_needs_it_gets_503_and_works_again_after(
 def test_a_revocation_holds_at_once_when_its_lists_cannot_be_signed(vault: Vault) -> None:
     gone = vault.enrol("Dr. Gone")
     with vault.desk() as desk:
-        keys = desk.keys
-        authorities = DoctorsCaAway(desk.registry, desk.keystore, keys.roots, keys.pq, desk.now)
+        authorities = DoctorsCaAway(desk.registry, desk.keystore, desk.keys.roots, desk.now)
         away = replace(desk, authorities=authorities)
         office = DoctorsOffice(away, CrlPublisher(away), Addresses("", "", "", ""))
         office.revoke("ad-0000000001", gone.id, DoctorRevoke(reason="left"))

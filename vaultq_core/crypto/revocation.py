@@ -23,10 +23,11 @@ CRL_LIFETIME = dt.timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class RevokedCertificate:
-    """One row of a CRL."""
+    """One row of a CRL. `superseded`: nothing is wrong with it, its CA was closed."""
 
     serial: int
     revocation: Revocation
+    superseded: bool = False
 
 
 def sign_crl(
@@ -84,6 +85,8 @@ def _row(each: RevokedCertificate) -> x509.RevokedCertificate:
     if each.revocation.compromised_since is not None:
         builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags.key_compromise), critical=False)
         builder = builder.add_extension(x509.InvalidityDate(each.revocation.compromised_since), critical=False)
+    elif each.superseded:
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags.superseded), critical=False)
     return builder.build()
 
 

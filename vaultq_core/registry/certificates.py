@@ -87,6 +87,12 @@ class Certificates:
             compromised_since=compromised_since,
         )
 
+    def active_by(self, tx: Connection, issuer: str, now: int) -> tuple[CertificateRow, ...]:
+        """Return all certificates of an issuer that are active and in date, by serial: for the CA's end."""
+        columns = certificates.c
+        where = (columns.issuer == issuer, columns.status == "active", columns.not_after >= now)
+        return self._rows.every(tx, *where, order=columns.serial)
+
     def revoked_by(self, tx: Connection, issuer: str) -> tuple[CertificateRow, ...]:
         """Return all revoked certificates of an issuer by serial: for its CRL."""
         columns = certificates.c

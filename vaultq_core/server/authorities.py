@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
 
 from vaultq_core.crypto.chains import Trust, TrustAnchors, verify_hospital_ca, verify_issuing_cas
 from vaultq_core.crypto.issuing import Issuer
 from vaultq_core.crypto.x509_profile import certificate_hash, der, load_certificate
-from vaultq_core.errors import Conflict, KeyNotFound, KeystoreUnavailable, Malformed
+from vaultq_core.errors import Conflict, KeyNotFound, KeystoreUnavailable
 from vaultq_core.registry.registry import Registry
 from vaultq_core.registry.vault import FormerCa, IssuingCa
-from vaultq_core.spi.keystore import EC_P384, Keystore
+from vaultq_core.spi.keystore import EC_P384, KeyId, Keystore
 from vaultq_core.wire.api import IssuingCas, Roots
 from vaultq_core.wire.entries import ReplaceableCa
 
@@ -66,21 +65,22 @@ class Cas:
         return (self.present[role], *former)
 
     def known(self) -> tuple[tuple[ReplaceableCa, x509.Certificate], ...]:
-        """Return every CA whose key is still needed, with its role."""
+        """Return every CA that is present or open, with its role."""
         return tuple((role, each) for role in ROLES for each in self.open(role))
+
+    def closed(self) -> tuple[tuple[ReplaceableCa, x509.Certificate], ...]:
+        """Return every CA that was closed, with its role."""
+        return tuple((each.row.role, each.certificate) for each in self.former if not each.is_open)
 
 
 class Authorities:
     """The registry's issuing CAs, and those of their keys that this worker's keystore holds."""
 
-    def __init__(
-        self, registry: Registry, keystore: Keystore, roots: Roots, pq: Issuer, now: Callable[[], dt.datetime]
-    ) -> None:
+    def __init__(self, registry: Registry, keystore: Keystore, roots: Roots, now: Callable[[], dt.datetime]) -> None:
         self._registry = registry
         self._keystore = keystore
         self._anchors = TrustAnchors(load_certificate(roots.hospital), load_certificate(roots.pq))
         self._now = now
-        self.pq = pq
         self._read: tuple[int, Cas] | None = None
 
     @property
@@ -134,21 +134,21 @@ class Authorities:
 
 
 def issuer_of(keystore: Keystore, purpose: str, certificate: x509.Certificate) -> Issuer:
-    """Return a CA with that key of `purpose` which its certificate names; a newer key may not be certified yet.
+    """Return a CA with the key that its certificate names. Raises KeyNotFound when the keystore lacks it."""
+    return Issuer(certificate, keystore.signer(key_of(keystore, purpose, certificate)))
 
-    Raises KeyNotFound when the keystore holds none, KeystoreError.
+
+def key_of(keystore: Keystore, purpose: str, certificate: x509.Certificate) -> KeyId:
+    """Return that key of `purpose` which a certificate names; a newer one may not be certified yet.
+
+    Raises KeyNotFound when the keystore lacks it, KeystoreError.
     """
-    public = certificate.public_key()
-    if not isinstance(public, ec.EllipticCurvePublicKey):
-        raise Malformed("an issuing CA under the hospital root has a key on P-384")
     held = [each.key_id for each in keystore.info().keys if each.key_id.purpose == purpose]
     for key_id in sorted((each for each in held if each.algorithm == EC_P384), reverse=True):
         with suppress(KeyNotFound):  # destroyed since
-            key = keystore.signer(key_id)
-            if key.public_key() == public:
-                return Issuer(certificate, key)
-    digest = certificate_hash(certificate)[:16]
+            if keystore.signer(key_id).public_key() == certificate.public_key():
+                return key_id
     raise KeyNotFound(
-        f"the keystore holds no key {purpose} of the certificate {digest}…",
+        f"the keystore holds no key {purpose} of the certificate {certificate_hash(certificate)[:16]}…",
         remedy="Check [keystore] and [next_keystore]: is it this vault's? See `vaultq-server issuing-cas status`.",
     )

@@ -14,7 +14,7 @@ from vaultq_core.registry.schema import require_schema
 from vaultq_core.server.authorities import Authorities
 from vaultq_core.server.backends import Prompt, prepare_keystore
 from vaultq_core.server.config import Config
-from vaultq_core.server.keys import KeyBox
+from vaultq_core.server.keys import KeyBox, VaultKeys
 from vaultq_core.server.opening import INIT, NO_VAULT, open_keys, utc_now
 from vaultq_core.server.services.keys_lease import KeysLease
 from vaultq_core.server.services.patient_keys import PatientKeys
@@ -28,6 +28,7 @@ class Keyring:
     vault: str
     keystore: Keystore
     registry: Registry = field(repr=False)
+    keys: VaultKeys
     authorities: Authorities
     box: KeyBox
     patient_keys: PatientKeys
@@ -48,13 +49,14 @@ def open_keyring(config: Config, prompt: Prompt) -> Iterator[Keyring]:
         require_schema(engine)
         keystore = prepare_keystore(config, prompt)()
         stack.callback(keystore.close)
-        registry, _, authorities = open_keys(engine, keystore)
+        registry, keys, authorities = open_keys(engine, keystore)
         with registry.reading() as tx:
             row = registry.vault.get(tx)
         yield Keyring(
             vault=row.vault,
             keystore=keystore,
             registry=registry,
+            keys=keys,
             authorities=authorities,
             box=KeyBox(keystore, row.vault),
             patient_keys=PatientKeys(keystore, row.vault, row.recovery_public_key, registry.patient),

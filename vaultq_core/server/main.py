@@ -12,7 +12,7 @@ import typer
 
 from vaultq_core.errors import ConfigInvalid, VaultQError
 from vaultq_core.private_files import read_private
-from vaultq_core.server import cli_check, cli_keystore
+from vaultq_core.server import cli_check, cli_issuing_cas, cli_keystore
 from vaultq_core.server.backends import TypedSecrets, prepare_backends
 from vaultq_core.server.bootstrap import InitChoices, initialise
 from vaultq_core.server.cli_common import (
@@ -42,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_check.register(app)
+cli_issuing_cas.register(app)
 cli_keystore.register(app)
 
 

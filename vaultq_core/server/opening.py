@@ -94,7 +94,7 @@ def open_keys(engine: Engine, keystore: Keystore) -> tuple[Registry, VaultKeys, 
         registry = Registry(engine, KeyBox(keystore, vault).unwrap(ROW_KEY, sealed[ROW_KEY]))
         identity = _identity(tx, registry)
     keys = open_vault_keys(keystore, identity, sealed)
-    authorities = Authorities(registry, keystore, keys.roots, keys.pq, utc_now)
+    authorities = Authorities(registry, keystore, keys.roots, utc_now)
     authorities.present()
     return registry, keys, authorities
 

@@ -92,11 +92,10 @@ class IssuingCaReplaced(_Entry, tag="issuing-ca-replaced", frozen=True, kw_only=
 
 
 class IssuingCaClosed(_Entry, tag="issuing-ca-closed", frozen=True, kw_only=True):
-    """A former issuing CA has signed its last revocation list, `crl`; its key is needed no more."""
+    """What a former issuing CA has issued, `certificate` being its own, counts no more; it signs one last list."""
 
     role: ReplaceableCa
     certificate: Sha256
-    crl: Sha256
 
 
 class DoctorRevoked(_Entry, tag="doctor-revoked", frozen=True, kw_only=True):

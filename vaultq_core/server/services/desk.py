@@ -1,4 +1,4 @@
-"""What every use case works with: the open keys, keystore and storage, the registry and its committer."""
+"""What use cases work with: the open keys and the keystore, the registry and its committer; and all that serves."""
 
 from __future__ import annotations
 
@@ -19,19 +19,15 @@ from vaultq_core.wire.limits import Limits
 Clock = Callable[[], dt.datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """One worker's share of the vault. All of it may be used by threads at the same time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDesk:
+    """What signs for the vault: enough for certificates, revocation lists and statements."""
 
     keys: VaultKeys
     authorities: Authorities
-    kem_keys: KemKeys
-    patient_keys: PatientKeys
     keystore: Keystore
-    storage: Storage
     registry: Registry = field(repr=False)
     committer: Committer = field(repr=False)
-    limits: Limits
     now: Clock
 
     @property
@@ -47,3 +43,13 @@ class Desk:
     def seconds(self) -> int:
         """Return now as POSIX seconds."""
         return int(self.now().timestamp())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk(KeyDesk):
+    """One worker's share of the vault. All of it may be used by threads at the same time."""
+
+    kem_keys: KemKeys
+    patient_keys: PatientKeys
+    storage: Storage
+    limits: Limits

@@ -15,6 +15,7 @@ from vaultq_core.server.ceremony import kem_key_id
 from vaultq_core.server.keyring import Keyring
 from vaultq_core.server.moving_keystore import parts
 from vaultq_core.server.opening import utc_now
+from vaultq_core.server.services.crls import listings
 from vaultq_core.spi.keystore import EC_P384, KeyId, KeyInfo, Keystore
 
 KEM: Final = "kem/"
@@ -56,7 +57,8 @@ def public_key(keystore: Keystore, key_id: KeyId) -> bytes:
 
 def certified(keyring: Keyring) -> tuple[tuple[str, bytes], ...]:
     """Return purpose and public key of every CA under the hospital root that may still sign, and of the root."""
-    cas = [(f"{role}-ca", certificate) for role, certificate in keyring.authorities.present().known()]
+    with keyring.registry.reading() as tx:
+        cas = [(f"{each.role}-ca", each.certificate) for each in listings(keyring.registry, keyring.authorities, tx)]
     every = [(ROOT_CA, keyring.authorities.hospital_root), *cas]
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     return tuple((purpose, certificate.public_key().public_bytes(*form)) for purpose, certificate in every)

@@ -19,7 +19,7 @@ from vaultq_core.registry.keys import KemKeyRow
 from vaultq_core.registry.statements import StatementRow
 from vaultq_core.server.ceremony import STATEMENT_LIFETIME, MonthlyKey, kem_key_id, make_monthly_key, make_statement
 from vaultq_core.server.services.crls import CrlPublisher
-from vaultq_core.server.services.desk import Desk
+from vaultq_core.server.services.desk import Desk, KeyDesk
 from vaultq_core.spi.keystore import KeyId
 from vaultq_core.spi.names import CHECKPOINTS, checkpoint_name
 from vaultq_core.wire import canonical
@@ -134,7 +134,7 @@ class Maintenance:
 class PublishStatement:
     """The unit that brings a vault statement into force, with the month's KEM key if it is new."""
 
-    desk: Desk
+    desk: KeyDesk
     signed: SignedVaultStatement
     new_key: MonthlyKey | None
     servers: x509.Certificate
