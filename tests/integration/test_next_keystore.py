@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.exposed_vault import Vault, running_vault, until
+from tests.fixtures.reloads import known, reload
 from tests.fixtures.still_vault import add_next_keystore, does, refuses, still_vault
 
 
@@ -22,22 +21,6 @@ def still(tmp_path: Path) -> Vault:
 def served(tmp_path: Path) -> Iterator[Vault]:
     with running_vault(tmp_path / "vault", workers=1) as vault:
         yield vault
-
-
-def reload(vault: Vault) -> str:
-    """Send SIGHUP and return the last line of the log on what came of it."""
-    before = len(outcomes(vault))
-    os.kill(vault.pid, signal.SIGHUP)
-    until(lambda: len(outcomes(vault)) > before, "the server reloads or refuses to")
-    return outcomes(vault)[-1]
-
-
-def outcomes(vault: Vault) -> list[str]:
-    return [line for line in vault.log().splitlines() if '"reloaded"' in line or '"reload-refused"' in line]
-
-
-def known(vault: Vault) -> set[str]:
-    return {keystores for (keystores,) in vault.rows("SELECT keystores FROM workers")}
 
 
 def test_a_reload_lets_every_worker_open_both(served: Vault) -> None:

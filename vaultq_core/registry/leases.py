@@ -25,6 +25,16 @@ class Leases:
         tx.execute(insert(leases).values(name=name, holder=holder, until=end))
         return True
 
+    def seize(self, tx: Connection, name: str, holder: str, *, now: int, seconds: int) -> None:
+        """Take the lease `name` from whoever has it, who learns that when it next asks."""
+        tx.execute(delete(leases).where(leases.c.name == name))
+        tx.execute(insert(leases).values(name=name, holder=holder, until=now + seconds))
+
+    def holds(self, tx: Connection, name: str, holder: str) -> bool:
+        """Tell whether nobody else took the lease since `holder` did."""
+        found = select(leases.c.name).where(leases.c.name == name, leases.c.holder == holder)
+        return tx.execute(found).first() is not None
+
     def release(self, tx: Connection, name: str, holder: str) -> None:
         """End the lease if `holder` has it."""
         tx.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))

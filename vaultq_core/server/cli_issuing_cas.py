@@ -17,7 +17,7 @@ import typer
 from vaultq_core.errors import Usage
 from vaultq_core.server.ca_office import open_ca_office
 from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, terminal_prompt
-from vaultq_core.server.cli_progress import say_waiting
+from vaultq_core.server.cli_progress import OTHER_COMMAND, waiting
 from vaultq_core.server.config import load_config
 from vaultq_core.server.keyring import Keyring, open_keyring
 from vaultq_core.server.services.issuing_cas import CaState, IssuingCaOffice
@@ -75,7 +75,7 @@ def replace(
             _show(chosen, as_json=as_json, dry_run=True, title="These would be replaced:")
             return
         _confirm(f"Replace the issuing CA of {', '.join(each.role for each in chosen)}?", yes=yes)
-        with keyring.lease.held(say_waiting):
+        with keyring.lease.held(waiting(OTHER_COMMAND, as_json=as_json)):
             require_workers_know(keyring)
             office.replace([each.role for each in chosen])
         _show(office.states(), as_json=as_json)

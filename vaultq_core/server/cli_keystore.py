@@ -1,4 +1,4 @@
-"""`vaultq-server rotate-master` and `keystore status|retire`: the keys that hold everything else."""
+"""`vaultq-server rotate-master` and `keystore status|prepare|retire`: the keys that hold everything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from vaultq_core.errors import Usage
 from vaultq_core.registry.workers import keystore_name
 from vaultq_core.server.backends import next_keystore, secret_of
 from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_directory, prompt_twice, terminal_prompt
-from vaultq_core.server.cli_progress import progress_bar, say_waiting
+from vaultq_core.server.cli_migrate import migrate
+from vaultq_core.server.cli_progress import OTHER_COMMAND, progress_bar, waiting
 from vaultq_core.server.config import load_config
 from vaultq_core.server.keyring import open_keyring
 from vaultq_core.server.services.key_census import HeldKey, census
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     keystore = typer.Typer(help="See, move and destroy the keys that the keystore holds.", no_args_is_help=True)
     keystore.command(epilog="Example: vaultq-server keystore status --json")(status)
     keystore.command(epilog="Example: vaultq-server keystore prepare --config /etc/vaultq/vaultq.toml")(prepare)
+    keystore.command(epilog="Example: vaultq-server keystore migrate --to pkcs11 --dry-run")(migrate)
     keystore.command(epilog="Example: vaultq-server keystore retire master:AES-256:1")(retire)
     app.add_typer(keystore, name="keystore")
 
@@ -54,7 +56,7 @@ def rotate(
             return
         started = time.monotonic()
         with progress_bar(as_json=as_json) as progress:
-            done = rotate_master(keyring, progress, say_waiting)
+            done = rotate_master(keyring, progress, waiting(OTHER_COMMAND, as_json=as_json))
         seconds = time.monotonic() - started
     typer.echo(json.dumps(_rotated(done, seconds)) if as_json else "\n".join(_done_lines(done, seconds)))
 
@@ -101,7 +103,7 @@ def retire(
     if not yes:
         _ask(key_ids)
     with open_keyring(settings, terminal_prompt()) as keyring:
-        retire_keys(keyring, key_ids, say_waiting)
+        retire_keys(keyring, key_ids, waiting(OTHER_COMMAND, as_json=as_json))
     destroyed = [str(each) for each in key_ids]
     typer.echo(
         json.dumps({"destroyed": destroyed}) if as_json else "\n".join(f"destroyed {each}" for each in destroyed)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaultq_core.server.services.rewrapping import Progress as Report
+
+OTHER_COMMAND: Final = "another command works on this vault's keys"
 
 
 @contextmanager
@@ -31,6 +34,6 @@ def progress_bar(*, as_json: bool) -> Iterator[Report]:
         yield report
 
 
-def say_waiting() -> None:
-    """Tell that another command is in the way."""
-    typer.echo("Another command works on this vault's keys; waiting for it to end …", err=True)
+def waiting(text: str, *, as_json: bool) -> Callable[[], None]:
+    """Return what tells people why nothing happens for a while."""
+    return lambda: None if as_json else typer.echo(f"Waiting: {text} …", err=True)

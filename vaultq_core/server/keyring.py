@@ -15,6 +15,7 @@ from vaultq_core.server.authorities import Authorities
 from vaultq_core.server.backends import Prompt, prepare_keystore
 from vaultq_core.server.config import Config
 from vaultq_core.server.keys import KeyBox, VaultKeys
+from vaultq_core.server.moving_keystore import MovingKeystore
 from vaultq_core.server.opening import INIT, NO_VAULT, open_keys, utc_now
 from vaultq_core.server.services.keys_lease import KeysLease
 from vaultq_core.server.services.patient_keys import PatientKeys
@@ -34,6 +35,17 @@ class Keyring:
     patient_keys: PatientKeys
     lease: KeysLease
     seconds: Callable[[], int]
+
+    @property
+    def moving(self) -> MovingKeystore:
+        """Both keystores, while keys move. Raises ConfigInvalid when there is only one."""
+        if not isinstance(self.keystore, MovingKeystore):
+            raise ConfigInvalid("there is one keystore only, and nowhere to move keys to")
+        return self.keystore
+
+    def box_of(self, keystore: Keystore) -> KeyBox:
+        """Return the box of the vault's own secrets in one keystore alone."""
+        return KeyBox(keystore, self.vault)
 
 
 @contextmanager

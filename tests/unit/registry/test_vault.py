@@ -103,6 +103,18 @@ def test_a_crl_is_replaced_by_a_newer_one_only(registry: Registry, tx: Connectio
     assert [(crl.issuer, crl.number) for crl in registry.crls.every(tx)] == [("CN=doctors", 5), ("CN=pq", 1)]
 
 
+def test_a_lease_that_is_seized_is_no_more_its_former_holders(registry: Registry, tx: Connection) -> None:
+    assert registry.leases.take(tx, "maintenance", "a", now=100, seconds=30)
+    assert registry.leases.holds(tx, "maintenance", "a")
+
+    registry.leases.seize(tx, "maintenance", "b", now=100, seconds=30)
+
+    assert not registry.leases.take(tx, "maintenance", "a", now=101, seconds=30)
+    assert not registry.leases.holds(tx, "maintenance", "a")
+    registry.leases.release(tx, "maintenance", "b")
+    assert not registry.leases.holds(tx, "maintenance", "a")
+
+
 def test_a_lease_has_one_holder_until_it_ends(registry: Registry, tx: Connection) -> None:
     def take(holder: str, now: int) -> bool:
         return registry.leases.take(tx, "maintenance", holder, now=now, seconds=30)

@@ -106,6 +106,21 @@ def test_a_new_keystore_that_does_not_answer_is_not_taken_for_one_without_the_ke
         moving.create_key("kem/2026-03", AES_256)
 
 
+def test_a_key_is_used_where_it_was_found_and_gone_when_it_is_destroyed_there(
+    moving: MovingKeystore, old: Keystore, new: Keystore
+) -> None:
+    wrapped = moving.wrap_key(KEY, aad=AAD)
+    new.create_key(MASTER, AES_256, above=1)
+    assert moving.unwrap_key(wrapped, aad=AAD) == KEY
+    new.close()
+    assert moving.unwrap_key(wrapped, aad=AAD) == KEY
+
+    old.destroy_key(wrapped.key_id)
+
+    with pytest.raises(KeystoreUnavailable):
+        moving.unwrap_key(wrapped, aad=AAD)
+
+
 def test_closing_closes_both(moving: MovingKeystore, old: Keystore, new: Keystore) -> None:
     moving.close()
 

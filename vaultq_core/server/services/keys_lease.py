@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from vaultq_core.errors import Conflict
 from vaultq_core.registry.registry import Registry
+from vaultq_core.server.services import maintenance
 
 LEASE: Final = "keys"
 LEASE_SECONDS: Final = 30  # what a killed command holds up the next one; a batch of re-wrapping is far shorter
@@ -30,6 +31,7 @@ class KeysLease:
     def __init__(self, registry: Registry, now: Callable[[], int]) -> None:
         self._registry = registry
         self._now = now
+        self._pauses = False
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
 
     @contextmanager
@@ -54,8 +56,28 @@ class KeysLease:
             with self._registry.writing() as tx:
                 self._registry.leases.release(tx, LEASE, self._holder)
 
+    @contextmanager
+    def maintenance_paused(self) -> Iterator[None]:
+        """Keep workers from making a month's key while the block runs: it would be made in the wrong keystore.
+
+        A worker that was just making one finds its lease gone when it commits.
+        """
+        self._pauses = True
+        with self._registry.writing() as tx:
+            self.renew(tx)
+        try:
+            yield
+        finally:
+            self._pauses = False
+            with self._registry.writing() as tx:
+                self._registry.leases.release(tx, maintenance.LEASE, self._holder)
+
     def renew(self, tx: Connection) -> None:
         """Prolong the lease in a transaction that changes something. Raises Conflict when somebody else has it now."""
+        if self._pauses:
+            self._registry.leases.seize(
+                tx, maintenance.LEASE, self._holder, now=self._now(), seconds=maintenance.LEASE_SECONDS
+            )
         if not self._registry.leases.take(tx, LEASE, self._holder, now=self._now(), seconds=LEASE_SECONDS):
             raise Conflict(
                 "this command was away for so long that another one took over",

@@ -112,7 +112,7 @@ class Maintenance:
         kem = new_key.public if new_key else self._kem_of(newest)
         keys, servers = desk.keys, desk.authorities.issuer("servers")
         signed = make_statement(desk.vault, newest.version + 1, kem, keys.log.public(), keys.pq, servers, desk.now())
-        desk.committer.commit(PublishStatement(desk, signed, new_key, servers.certificate))
+        desk.committer.commit(PublishStatement(desk, signed, new_key, servers.certificate, self._holder))
 
     def _kem_of(self, row: StatementRow) -> KemKey:
         with self._desk.registry.reading() as tx:
@@ -132,19 +132,25 @@ class Maintenance:
 
 @dataclass(frozen=True, slots=True)
 class PublishStatement:
-    """The unit that brings a vault statement into force, with the month's KEM key if it is new."""
+    """The unit that brings a vault statement into force, with the month's KEM key if it is new.
+
+    `maker` made that key, and must have had the lease ever since: else keys may have moved to another keystore.
+    """
 
     desk: KeyDesk
     signed: SignedVaultStatement
     new_key: MonthlyKey | None
     servers: x509.Certificate
+    maker: str = ""
     keeps_receipt: bool = False
 
     def apply(self, tx: Connection, _turn: Turn) -> Sequence[LogEntry]:
-        """Write the rows. Raises Conflict when another worker was first, or the servers CA was replaced meanwhile."""
+        """Write the rows. Raises Conflict when another worker was first, the servers CA was replaced, or keys moved."""
         rows, statement = self.desk.registry, decode_vault_statement(self.signed.statement)
         self.desk.authorities.require_present(tx, "servers", self.servers)
         if self.new_key is not None:
+            if not rows.leases.holds(tx, LEASE, self.maker):
+                raise Conflict("another process took over maintenance meanwhile")
             rows.kem_keys.put(tx, kem_row(self.new_key, statement.expires))
         else:
             rows.kem_keys.keep_until(tx, statement.kem.id, destroy_after(statement.expires))
