@@ -17,6 +17,7 @@ from vaultq_client.listings import list_records, to_replace
 from vaultq_client.manifests import RecordDetails, build_manifest
 from vaultq_client.outbox import Outbox, OutboxEntry
 from vaultq_client.patients import add_patient, find_patient, list_patients
+from vaultq_client.renewal import renew
 from vaultq_client.results import (
     AddedPatient,
     FetchedRecord,
@@ -172,6 +173,14 @@ class Client:
     def grants(self, patient: str) -> tuple[ListedGrant, ...]:
         """Return a patient's grants, each proven up to the founder's. Raises NotVerified."""
         return list_grants(self.session, patient)
+
+    def renew(self, passphrase: str) -> bool:
+        """Renew this doctor's certificates if they are due, for the next session; say whether that was done.
+
+        Sends nothing unless this session has spoken with the vault. Raises NotVerified, WrongPassphrase, and what
+        the vault says; then the present ones stay.
+        """
+        return self.session.has_spoken and renew(self.session, passphrase)
 
     def close(self) -> None:
         """Close the connection."""

@@ -95,17 +95,12 @@ class Identity:
 
 def store_identity(home: Home, identity: Identity, passphrase: str, *, cost: box.Cost | None = None) -> None:
     """Seal the identity into the home. Raises Conflict when there is one already."""
-    stored = StoredIdentity(
-        doctor=identity.doctor,
-        name=identity.name,
-        records_address=identity.records_address,
-        roots=Roots(hospital=der(identity.anchors.hospital), pq=der(identity.anchors.pq)),
-        certificates=identity.certificates,
-        keys=keys_to_bytes(identity.keys),
-        outbox_key=identity.outbox_key,
-    )
-    sealed = box.seal(canonical.encode(stored), passphrase, label=LABEL, cost=cost)
-    write_private(home.identity, sealed, create_only=True)
+    write_private(home.identity, _sealed(identity, passphrase, cost), create_only=True)
+
+
+def replace_identity(home: Home, identity: Identity, passphrase: str) -> None:
+    """Seal the identity into the home in the place of the one there, whole or not at all."""
+    write_private(home.identity, _sealed(identity, passphrase, None))
 
 
 def load_identity(home: Home, passphrase: str) -> Identity:
@@ -144,6 +139,19 @@ def keys_from_bytes(stored: StoredKeys) -> DoctorKeys:
     """Return private keys. Raises Malformed."""
     signing = SigningKeys(mldsa.MLDSA65PrivateKey.from_seed_bytes(stored.mldsa65), _p256_from_bytes(stored.ecdsa_p256))
     return DoctorKeys(signing, _p256_from_bytes(stored.tls))
+
+
+def _sealed(identity: Identity, passphrase: str, cost: box.Cost | None) -> bytes:
+    stored = StoredIdentity(
+        doctor=identity.doctor,
+        name=identity.name,
+        records_address=identity.records_address,
+        roots=Roots(hospital=der(identity.anchors.hospital), pq=der(identity.anchors.pq)),
+        certificates=identity.certificates,
+        keys=keys_to_bytes(identity.keys),
+        outbox_key=identity.outbox_key,
+    )
+    return box.seal(canonical.encode(stored), passphrase, label=LABEL, cost=cost)
 
 
 def _p256_to_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:

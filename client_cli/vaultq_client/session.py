@@ -53,6 +53,11 @@ class Session:
         """SHA-256 over this doctor's ML-DSA-65 key, as grants name it."""
         return sha256_hex(spki(self.identity.keys.signing.mldsa65.public_key()))
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the vault was reached and verified."""
+        return "view" in self.__dict__
+
     @cached_property
     def view(self) -> VaultView:
         """The vault, verified once a session. Raises NotVerified, CannotConnect."""

@@ -17,6 +17,7 @@ from vaultq_core.server.services.enrolments import Enrolments
 from vaultq_core.server.services.log_reading import LogReading
 from vaultq_core.server.services.maintenance import Maintenance
 from vaultq_core.server.services.presence import Presence
+from vaultq_core.server.services.renewal import Renewals
 from vaultq_core.server.services.requests import Requests
 from vaultq_core.server.services.vault_info import ServerStatus, VaultInfo
 from vaultq_core.server.slots import Slots
@@ -35,6 +36,7 @@ class Services:
     requests: Requests
     enrolments: Enrolments
     doctors: DoctorsOffice
+    renewals: Renewals
     vault_info: VaultInfo
     log: LogReading
     status: ServerStatus
@@ -54,12 +56,14 @@ class Services:
 def compose(desk: Desk, addresses: Addresses, holder: str) -> Services:
     """Return a worker's use cases; `holder` names its place where only one may do a job: a successor goes on."""
     access, crls = Access(desk), CrlPublisher(desk)
+    renewals = Renewals(desk, access)
     return Services(
         access=access,
         deposit=Deposit(desk, access),
-        requests=Requests(desk, access),
+        requests=Requests(desk, access, renewals),
         enrolments=Enrolments(desk),
         doctors=DoctorsOffice(desk, crls, addresses),
+        renewals=renewals,
         vault_info=VaultInfo(desk),
         log=LogReading(desk),
         status=ServerStatus(desk, version("vaultq-core"), ssl.OPENSSL_VERSION),

@@ -80,7 +80,11 @@ def _changes(services: Services) -> list[HTTPRouteHandler]:
         who, body = await _administrator(services, request), await read_json(request, DoctorRevoke, limit)
         return json_answer(await short.run(doctors.revoke, who, parse(doctor, DoctorId, "doctor's id"), body))
 
-    return [add_doctor, issue, reject, revoke]
+    @post(paths.RENEWAL, status_code=200)
+    async def renew(request: AnyRequest) -> Response[bytes]:
+        return json_answer(await short.run(services.renewals.administrator, client_certificate(request)))
+
+    return [add_doctor, issue, reject, revoke, renew]
 
 
 async def _administrator(services: Services, request: AnyRequest) -> str:

@@ -93,6 +93,21 @@ class Access:
             row = self._desk.registry.certificates.find(tx, certificate)
         return row is not None and row.is_active(self._desk.seconds())
 
+    def require_same_doctor(self, caller: Caller, author: VerifiedDoctor) -> None:
+        """Refuse what somebody else signed than the one who sends it. Raises NotVerified.
+
+        What was signed under a pair of the same key before it was renewed is as good, while that pair counts.
+        """
+        if (author.id, author.key) != (caller.id, caller.doctor.key):
+            raise NotVerified("this is signed by another doctor, or another key, than the one who sends it")
+        if author.signing_certificate == caller.doctor.signing_certificate:
+            return
+        if not self.is_active(author.signing_certificate) or not self.is_active(author.tls_certificate):
+            raise NotVerified(
+                "this is signed under certificates that were renewed and count no more",
+                remedy="Sign it anew: discard the upload that waits, and put the file again.",
+            )
+
     def on_patient(self, caller: Caller, patient: str, needed: Role, operation: str) -> Allowed:
         """Return the patient if the caller's grants allow `needed`.
 

@@ -15,7 +15,7 @@ from vaultq_core.crypto.frames import OpenedFrame, open_frame, read_frame_header
 from vaultq_core.crypto.objects import ObjectWriter
 from vaultq_core.crypto.payload import DEK_BYTES
 from vaultq_core.crypto.records import VerifiedManifest
-from vaultq_core.errors import Conflict, LimitExceeded, Malformed, NotVerified, StorageError, Unavailable
+from vaultq_core.errors import Conflict, LimitExceeded, Malformed, StorageError, Unavailable
 from vaultq_core.registry.commit import Turn
 from vaultq_core.registry.pending_records import PendingRecord
 from vaultq_core.registry.records import RecordRow
@@ -76,8 +76,7 @@ class Deposit:
         require_writable(header.suite)
         key = desk.kem_keys.get(header.recipient)
         frame = open_frame(header, stream, key, desk.trust, desk.now(), author=caller.doctor)
-        if frame.verified.author.signing_certificate != caller.doctor.signing_certificate:
-            raise NotVerified("the manifest is signed by another doctor, or another key, than the one who sends it")
+        self._access.require_same_doctor(caller, frame.verified.author)
         if abs(desk.seconds() - frame.verified.manifest.created) > desk.limits.created_skew_hours * _HOUR:
             raise Malformed(
                 "the record's time of creation is too far from the vault's clock",

@@ -13,6 +13,7 @@ from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.grants import Grants
 from vaultq_core.server.services.patients import Patients
 from vaultq_core.server.services.reading import Reading
+from vaultq_core.server.services.renewal import Renewals
 from vaultq_core.wire import sealed_request as wire
 
 
@@ -27,7 +28,7 @@ class OpenedRequest:
 class Requests:
     """Opens sealed requests and answers them."""
 
-    def __init__(self, desk: Desk, access: Access) -> None:
+    def __init__(self, desk: Desk, access: Access, renewals: Renewals) -> None:
         self._desk = desk
         self._access = access
         self._reading = Reading(desk, access)
@@ -40,6 +41,7 @@ class Requests:
             wire.GrantGive: grants.give,
             wire.GrantList: grants.of_patient,
             wire.DoctorGet: grants.doctor,
+            wire.CertificatesRenew: renewals.doctor,
         }
 
     def open(self, tls_certificate: str, body: bytes) -> OpenedRequest:
