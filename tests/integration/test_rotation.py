@@ -11,7 +11,9 @@ from tests.fixtures.busy_doctor import busy
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault
 from tests.fixtures.killed import killed_at
 from tests.fixtures.still_vault import PATIENTS, begin, does, keyring_of, outcome, still_vault
+from vaultq_core.errors import Conflict
 from vaultq_core.registry.tables.vault import leases
+from vaultq_core.server.services.keys_lease import LEASE
 from vaultq_core.server.services.rotation import rotate_master
 from vaultq_core.spi.keystore import MASTER
 
@@ -93,3 +95,18 @@ def test_who_read_a_row_before_a_rotation_opens_it_after_the_former_key_is_destr
         keyring.keystore.destroy_key(former)
 
         assert keyring.patient_keys.open(read) == keyring.patient_keys.open(keyring.registry.patient(read.id))
+
+
+def test_a_rotation_that_fell_asleep_writes_nothing_after_another_one_took_over(still: Vault) -> None:
+    with keyring_of(still) as keyring:
+
+        def falls_asleep(what: str, _done: int, _total: int) -> None:
+            assert what == "sealed keys"
+            with keyring.registry.writing() as tx:
+                keyring.registry.leases.seize(tx, LEASE, "another", now=keyring.seconds(), seconds=30)
+
+        with pytest.raises(Conflict, match="took over"):
+            rotate_master(keyring, falls_asleep, lambda: None)
+
+    assert still.rows("SELECT DISTINCT key_version FROM patients") == [(1,)]
+    assert still.rows("SELECT holder FROM leases WHERE name = ?", LEASE) == [("another",)]
