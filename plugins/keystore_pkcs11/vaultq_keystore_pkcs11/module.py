@@ -2,6 +2,9 @@
 
 python-pkcs11 calls C_Initialize without arguments, which turns SoftHSM's mutexes off; two threads then end the
 process. So the module is finalised and initialised again with CKF_OS_LOCKING_OK, by its own function list.
+
+It is loaded and started in a thread that ends then: SoftHSM leaves errors in OpenSSL's queue of the thread, and where
+Python's ssl uses the same OpenSSL, the next use of TLS in that thread would fail with them.
 """
 
 from __future__ import annotations
@@ -9,14 +12,17 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pkcs11
 
 from vaultq_core.errors import ConfigInvalid, KeystoreUnavailable
 from vaultq_keystore_pkcs11.errors import CONFIGURATION_REMEDY
 from vaultq_keystore_pkcs11.gate import Gate
+
+T = TypeVar("T")
 
 _OK: Final = 0
 _ALREADY_INITIALISED: Final = 0x191
@@ -55,13 +61,13 @@ class Module:
         self.generation = 0
         self._users = 0
         self._functions = _function_list(path)
-        self.lib = _load(path)
+        self.lib = _apart(lambda: _load(path))
 
     def restart(self, generation: int, seconds: float) -> None:
         """End all sessions and begin again, unless that was done since `generation`. Raises KeystoreUnavailable."""
         with self.gate.alone(seconds):
             if self.generation == generation:
-                self._restart()
+                _apart(self._restart)
 
     def is_logged_in(self, session: int) -> bool:
         """Tell whether a session (its handle) lives and its user is logged in."""
@@ -74,7 +80,7 @@ class Module:
         with _lock:
             if not self._users:
                 with self.gate.alone(seconds):
-                    self._restart()
+                    _apart(self._restart)
             self._users += 1
 
     def leave(self, seconds: float) -> None:
@@ -119,6 +125,11 @@ def module_at(path: str, seconds: float) -> Module:
             _modules[path] = Module(path)
         _modules[path].join(seconds)
         return _modules[path]
+
+
+def _apart(act: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).result()
 
 
 def _load(path: str) -> Any:
