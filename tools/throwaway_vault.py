@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -263,6 +263,17 @@ class ThrowawayVault:
         """The environment of this vault's processes; `variables` are what it says besides."""
         token = self.token.variables if self.keystore == "pkcs11" else {}
         return {**os.environ, **token, **self.variables}
+
+    @contextmanager
+    def as_environment(self) -> Iterator[None]:
+        """Let this very process have that environment while the block runs."""
+        before = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     @property
     def objects(self) -> Path:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fixtures.exposed_vault import vault
+from tests.fixtures.exposed_vault import keystore, vault
 
-__all__ = ["vault"]
+__all__ = ["keystore", "vault"]

@@ -1,7 +1,17 @@
-"""A real vault and its doctors."""
+"""A real vault and its doctors, on every keystore."""
 
 from __future__ import annotations
 
-from tests.fixtures.exposed_vault import ada, bob, founded, vault
+import pytest
 
-__all__ = ["ada", "bob", "founded", "vault"]
+from tests.fixtures.exposed_vault import KEYSTORES, ada, bob, founded, vault
+from tools.throwaway_vault import KeystoreName
+
+__all__ = ["ada", "bob", "founded", "keystore", "vault"]
+
+
+@pytest.fixture(scope="session", params=KEYSTORES)
+def keystore(request: pytest.FixtureRequest) -> KeystoreName:
+    """Every test of this suite runs on each keystore."""
+    name: KeystoreName = request.param
+    return name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -24,17 +22,6 @@ from vaultq_core.wire import paths
 from vaultq_core.wire.api import DoctorRevoke
 from vaultq_core.wire.entries import ReplaceableCa
 from vaultq_core.wire.sealed_request import RecordGet, RecordList
-
-
-@contextmanager
-def keystore_away(vault: Vault) -> Iterator[None]:
-    """Take the keystore away, as an unmounted disk or a token in somebody's hand would be."""
-    keystore = vault.directory / "keystore"
-    keystore.rename(keystore.with_suffix(".away"))
-    try:
-        yield
-    finally:
-        keystore.with_suffix(".away").rename(keystore)
 
 
 def is_503(answer: Answer) -> bool:
@@ -59,7 +46,7 @@ def test_every_request_that_needs_it_gets_503_and_works_again_after(
     operations = (RecordList(patient=patient, after=0, limit=10), RecordGet(record=stored.record))
     before, log = vault.holdings(), vault.log_size()
 
-    with keystore_away(vault):
+    with vault.keystore_away():
         assert is_503(forger.upload(frame))
         assert all(is_503(forger.send(forger.request(operation)[0])) for operation in operations)
         with pytest.raises(KeystoreUnavailable):

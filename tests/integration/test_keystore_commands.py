@@ -9,6 +9,7 @@ import pytest
 
 from tests.fixtures.exposed_vault import Vault
 from tests.fixtures.still_vault import PATIENTS, does, keyring_of, refuses, still_vault
+from tools.throwaway_vault import KeystoreName
 from vaultq_core.registry.workers import WorkerRow
 from vaultq_core.spi.keystore import AES_256, MASTER
 
@@ -17,8 +18,8 @@ CAS = ("admins-ca:EC-P384:1", "doctors-ca:EC-P384:1", "root-ca:EC-P384:1", "serv
 
 
 @pytest.fixture
-def still(tmp_path: Path) -> Vault:
-    return still_vault(tmp_path)
+def still(tmp_path: Path, keystore: KeystoreName) -> Vault:
+    return still_vault(tmp_path, keystore)
 
 
 def cited(vault: Vault) -> dict[str, int]:
@@ -41,9 +42,7 @@ def test_each_key_is_shown_with_its_origin_and_who_cites_it(still: Vault) -> Non
         **dict.fromkeys(CAS, 1),
     }
     assert {key["id"] for key in shown["keys"] if not key["current"]} == {FIRST}
-    assert {(key["provenance"], key["keystore"]) for key in shown["keys"]} == {
-        ("made here", f"file {still.directory}/keystore")
-    }
+    assert {(key["provenance"], key["keystore"]) for key in shown["keys"]} == {("made here", still.keystore_name())}
     assert shown["move"] is None
 
 

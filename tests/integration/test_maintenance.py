@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.exposed_vault import Vault, copied_vault
+from tests.fixtures.exposed_vault import Vault
 from tools.throwaway_vault import ThrowawayVault
 from vaultq_client.vault_view import VaultView, verify_vault
 from vaultq_core.errors import CannotVerify, KeyNotFound
@@ -24,7 +24,7 @@ DAY = dt.timedelta(days=1)
 @pytest.fixture
 def still(founded: ThrowawayVault, tmp_path: Path) -> Vault:
     """A vault that nobody serves, so that its clock is the test's alone."""
-    return Vault(copied_vault(founded, tmp_path / "vault"))
+    return Vault(founded.copy(tmp_path / "vault"))
 
 
 @contextmanager

@@ -188,11 +188,12 @@ def test_a_second_server_on_the_same_addresses_is_refused_and_the_first_goes_on(
 
 def test_status_tells_what_the_vault_holds_without_a_passphrase(vault: Vault, ada: EnrolledDoctor) -> None:
     ada.put(ada.new_patient())
-    (vault.directory / "keystore-passphrase").rename(vault.directory / "keystore-passphrase.away")
+    secret = vault.made.keystore_passphrase_file
+    secret.rename(secret.with_suffix(".away"))
     try:
         done = _run(vault, "status", "--json")
     finally:
-        (vault.directory / "keystore-passphrase.away").rename(vault.directory / "keystore-passphrase")
+        secret.with_suffix(".away").rename(secret)
 
     assert done.returncode == 0, done.stderr
     assert f'"records": {vault.holdings().records}' in done.stdout
@@ -205,7 +206,15 @@ def _serve_once(vault: Vault) -> subprocess.CompletedProcess[str]:
 
 def _run(vault: Vault, *arguments: str) -> subprocess.CompletedProcess[str]:
     given = [command("vaultq-server"), arguments[0], "--config", str(vault.made.config), *arguments[1:]]
-    return subprocess.run(given, check=False, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        given,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        env=vault.made.environment,
+    )
 
 
 def _remove_journals(directory: Path) -> None:

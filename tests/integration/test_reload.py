@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,17 +27,12 @@ HALF = 2 * MIB
 LARGE = CONTENT * 200_000
 
 
-def events(vault: Vault, name: str) -> list[dict[str, object]]:
-    lines = (line for line in vault.log().splitlines() if line.startswith("{"))
-    return [event for event in map(json.loads, lines) if event["event"] == name]
-
-
-def reload(vault: Vault, outcome: str = "reloaded") -> dict[str, object]:
+def reload(vault: Vault, outcome: str = "reloaded") -> dict[str, Any]:
     """Send SIGHUP and return the log's line on what came of it."""
-    before = len(events(vault, outcome))
+    before = len(vault.events(outcome))
     os.kill(vault.pid, signal.SIGHUP)
-    until(lambda: len(events(vault, outcome)) > before, outcome)
-    return events(vault, outcome)[-1]
+    until(lambda: len(vault.events(outcome)) > before, outcome)
+    return vault.events(outcome)[-1]
 
 
 @contextmanager
@@ -123,7 +120,7 @@ def test_a_running_upload_outlives_the_worker_that_would_take_the_next(vault: Va
     [
         (lambda text: text.replace("workers = 2", "wrokers = 2"), "config-invalid"),
         (lambda text: text.replace("registry.db", "another.db"), "config-invalid"),
-        (lambda text: text.replace("keystore-passphrase", "no-such-file"), "not-found"),
+        (lambda text: re.sub(r'_file = ".*"', '_file = "/no-such-file"', text), "not-found"),
     ],
 )
 def test_a_bad_configuration_is_one_line_and_the_workers_go_on(
@@ -140,15 +137,15 @@ def test_a_bad_configuration_is_one_line_and_the_workers_go_on(
 
 
 def test_a_wrong_passphrase_at_a_reload_is_tried_once_and_the_workers_go_on(vault: Vault, ada: EnrolledDoctor) -> None:
-    workers, refusals = set(vault.workers()), len(events(vault, "reload-refused"))
-    with changed(vault.directory / "keystore-passphrase", lambda _: "not the passphrase"):
+    workers, refusals = set(vault.workers()), len(vault.events("reload-refused"))
+    with changed(vault.made.keystore_passphrase_file, lambda _: "not the passphrase"):
         refused = reload(vault, "reload-refused")
         assert workers <= set(vault.workers())
         ada.client.records(ada.new_patient())
 
     assert (refused["level"], refused["code"]) == ("error", "wrong-passphrase")
     assert "not the passphrase" not in vault.log()
-    assert len(events(vault, "reload-refused")) == refusals + 1
+    assert len(vault.events("reload-refused")) == refusals + 1
     reload(vault)
 
 
@@ -157,7 +154,7 @@ def test_a_listeners_new_address_needs_a_restart_and_the_log_says_so(vault: Vaul
     with changed(vault.made.config, lambda text: text.replace(f"127.0.0.1:{port}", f"127.0.0.2:{port}")):
         reload(vault)
 
-    warned = events(vault, "restart-needed")[-1]
+    warned = vault.events("restart-needed")[-1]
     assert (warned["level"], warned["listener"], warned["address"]) == ("warning", "records", f"127.0.0.2:{port}")
     ada.client.records(ada.new_patient())
 
@@ -173,7 +170,7 @@ def test_each_worker_has_a_row_while_it_serves(vault: Vault) -> None:
     rows = serving(vault)
 
     assert {pid for pid, *_ in rows} == set(vault.workers())
-    assert {keystores for _, keystores in rows} == {f"file {vault.directory}/keystore"}
+    assert {keystores for _, keystores in rows} == {vault.keystore_name()}
     assert [(each["pid"], each["keystores"]) for each in status(vault)] == [(pid, [name]) for pid, name in sorted(rows)]
     vault.stop()
     assert (serving(vault), status(vault)) == ([], [])
@@ -187,5 +184,5 @@ def serving(vault: Vault) -> list[tuple[int, str]]:
 def status(vault: Vault) -> list[dict[str, object]]:
     """Return what `vaultq-server status` says of the workers."""
     arguments = (command("vaultq-server"), "status", "--json", "--config", str(vault.made.config))
-    done = subprocess.run(arguments, check=True, capture_output=True)
+    done = subprocess.run(arguments, check=True, capture_output=True, env=vault.made.environment)
     return sorted(json.loads(done.stdout)["workers"], key=lambda each: int(each["pid"]))

@@ -11,6 +11,7 @@ from tests.fixtures.busy_doctor import busy
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault
 from tests.fixtures.killed import killed_at
 from tests.fixtures.still_vault import PATIENTS, begin, does, keyring_of, outcome, still_vault
+from tools.throwaway_vault import KeystoreName
 from vaultq_core.errors import Conflict
 from vaultq_core.registry.tables.vault import leases
 from vaultq_core.server.services.keys_lease import LEASE
@@ -19,8 +20,8 @@ from vaultq_core.spi.keystore import MASTER
 
 
 @pytest.fixture
-def still(tmp_path: Path) -> Vault:
-    return still_vault(tmp_path)
+def still(tmp_path: Path, keystore: KeystoreName) -> Vault:
+    return still_vault(tmp_path, keystore)
 
 
 def versions(vault: Vault) -> set[int]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fixtures.exposed_vault import ada, bob, founded, vault
+from tests.fixtures.exposed_vault import ada, bob, founded, keystore, vault
 
-__all__ = ["ada", "bob", "founded", "vault"]
+__all__ = ["ada", "bob", "founded", "keystore", "vault"]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.exposed_vault import copied_vault
-from tools.throwaway_vault import ThrowawayVault, command, write_secret
-
-SECONDS = 60
+from tests.fixtures.startup import assert_refused, edit, rewrite_passphrase, run
+from tools.throwaway_vault import ThrowawayVault
 
 
 @pytest.fixture
 def made(founded: ThrowawayVault, tmp_path: Path) -> Iterator[ThrowawayVault]:
     """A vault of the test's own, which holds afterwards what it held."""
     place = tmp_path / "vault"
-    copied = copied_vault(founded, place)
+    copied = founded.copy(place)
     before = _contents(place)
     yield copied
     after = _contents(place)
@@ -34,39 +30,6 @@ def made(founded: ThrowawayVault, tmp_path: Path) -> Iterator[ThrowawayVault]:
 
 def _contents(directory: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
-def run(made: ThrowawayVault, *arguments: str) -> subprocess.CompletedProcess[str]:
-    given = [command("vaultq-server"), arguments[0], "--config", str(made.config), *arguments[1:]]
-    return subprocess.run(
-        given, check=False, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL, cwd="/"
-    )
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], status: int, code: str) -> str:
-    """Return what happened, after the two lines, the status and an empty standard output were checked."""
-    assert done.returncode == status, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert len(lines) == 2, done.stderr
-    match = re.fullmatch(r"vaultq-server: (.+) \[([a-z-]+)\]", lines[0])
-    assert match is not None, lines[0]
-    assert match[2] == code
-    assert re.fullmatch(r"  \S.+", lines[1])
-    return match[1]
-
-
-def edit(made: ThrowawayVault, old: str, new: str) -> None:
-    text = made.config.read_text(encoding="utf-8")
-    assert old in text
-    made.config.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-def rewrite_passphrase(made: ThrowawayVault, text: str) -> None:
-    path = made.directory / "keystore-passphrase"
-    path.unlink()
-    write_secret(path, text)
 
 
 def test_a_wrong_passphrase(made: ThrowawayVault) -> None:
