@@ -1,8 +1,9 @@
-"""Doctors get new certificates over the same keys at their next contact, once; what they signed before verifies on."""
+"""Certificates are renewed over the same keys at their owner's next contact, once; what was signed verifies on."""
 
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +16,20 @@ from cryptography import x509
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault, running_vault, until
 from tests.fixtures.still_vault import does
 from tools.throwaway_doctors import PASSPHRASE
+from tools.throwaway_vault import command
+from vaultq_client.admin.home import load_admin_home
 from vaultq_client.bundles import read_bundle
 from vaultq_client.checks import verify_bundle
 from vaultq_client.client import Client
 from vaultq_client.identity import keys_to_bytes
 from vaultq_client.manifests import RecordDetails
 from vaultq_client.source_file import file_chunks
+from vaultq_client.tls import TlsIdentity
 from vaultq_core.errors import CannotConnect, NotAuthenticated, Unavailable
 from vaultq_core.server.services.access import Access
 from vaultq_core.server.services.desk import Desk
 from vaultq_core.server.services.renewal import Renewals
+from vaultq_core.wire import paths
 from vaultq_core.wire.sealed_request import CertificatesRenew
 
 REPLACE = ("issuing-cas", "replace", "--yes")
@@ -142,6 +147,41 @@ def test_doctors_renew_at_their_next_contact_and_what_was_signed_before_verifies
     assert not is_let_in(gone.client)
     with bob.reopened() as renewed:
         assert {each.doctor for each in renewed.grants(patient)} == {ada.id, bob.id, away.id}
+
+
+def administers(vault: Vault) -> str:
+    """Run a command of the administrator that has to work; return what it says aside."""
+    home, passphrase = str(vault.made.admin_home), str(vault.made.admin_passphrase_file)
+    arguments = ("--home", home, "--passphrase-file", passphrase, "status", "--json")
+    done = subprocess.run((command("vaultq-admin"), *arguments), capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+def test_administrators_renew_at_their_next_command(served: Vault) -> None:
+    before = served.admin_home.certificate
+    assert administers(served) == ""
+    does(served, *REPLACE)
+
+    until(lambda: "was renewed" in administers(served), "the certificate is renewed")
+
+    after = load_admin_home(served.made.admin_home).certificate
+    assert (after.public_key(), after.subject) == (before.public_key(), before.subject)
+    assert after.issuer != before.issuer
+    assert served.admin.status().log_size  # who has the former one open goes on
+    assert administers(served) == ""
+    entries = [entry for entry in served.log_entries() if entry["kind"] == "administrator-renewed"]
+    assert [entry["administrator"] for entry in entries] == [served.value("SELECT id FROM administrators")]
+    does(served, *CLOSE)
+    assert administers(served) == ""
+    who = TlsIdentity((before,), served.administrator.key)
+    until(lambda: is_refused(served, who), "the former certificate is let in no more")
+
+
+def is_refused(vault: Vault, who: TlsIdentity) -> bool:
+    try:
+        return vault.call("admin", who, "GET", paths.STATUS).status == 401
+    except OSError:
+        return True
 
 
 def ask(desk: Desk, doctor: EnrolledDoctor) -> str:

@@ -17,6 +17,7 @@ from vaultq_client.transport import Body, Transport, decode_body
 from vaultq_core.errors import CannotConnect, Conflict, Malformed, NotFound, Unavailable
 from vaultq_core.wire import paths
 from vaultq_core.wire.api import (
+    AdministratorCertificate,
     Change,
     DoctorIssue,
     DoctorNew,
@@ -29,7 +30,7 @@ from vaultq_core.wire.api import (
     ServerStatus,
 )
 from vaultq_core.wire.ids import DoctorId, parse
-from vaultq_core.wire.limits import KIB, PAGE_ITEMS
+from vaultq_core.wire.limits import CERTIFICATE_BYTES, KIB, PAGE_ITEMS
 
 ANSWER_BYTES = 16 * KIB
 PAGE_BYTES = PAGE_ITEMS * 10 * KIB  # an entry of the log has 8 KiB at most
@@ -90,6 +91,12 @@ class AdminClient:
         """End both certificates now; records signed from `compromised_since` (POSIX seconds) on become doubtful."""
         body = DoctorRevoke(reason=reason, compromised_since=compromised_since)
         return self._change(_of(doctor, "revoke"), Change, body)
+
+    def newest_certificate(self) -> AdministratorCertificate:
+        """Return this administrator's newest certificate, which is a new one if it was due. Safe to repeat."""
+        body, limit = Body.of(b"", "application/json"), 4 * CERTIFICATE_BYTES
+        answer = self._transport.send("POST", paths.RENEWAL, body, limit=limit)
+        return decode_body(answer, AdministratorCertificate)
 
     def log(self, start: int = 0) -> Iterator[LogRow]:
         """Yield the entries of the log from index `start` on, oldest first, page by page."""

@@ -23,9 +23,10 @@ from vaultq_client.home import HOSPITAL_ROOT, PQ_ROOT
 from vaultq_client.tls import TlsIdentity
 from vaultq_core.crypto.chains import TrustAnchors
 from vaultq_core.errors import IdentityInvalid, InsecureFile, NotVerified, WrongPassphrase
-from vaultq_core.private_files import file_errors, read_private
+from vaultq_core.private_files import file_errors, read_private, write_private
 from vaultq_core.wire.ids import Line, VaultId
 
+CERTIFICATE = "administrator.crt"
 FILE_BYTES = 64 * 1024  # an ML-DSA-87 root is 10 kB as PEM
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class AdminHome:
     """An administrator whose files hold together; the key is still sealed."""
 
+    directory: Path
     address: str
     anchors: TrustAnchors
     certificate: x509.Certificate
@@ -75,11 +77,16 @@ def load_admin_home(directory: Path) -> AdminHome:
     """
     settings = _settings(directory / "admin.json")  # 1
     anchors = TrustAnchors(_certificate(directory / HOSPITAL_ROOT), _certificate(directory / PQ_ROOT))
-    certificate = _certificate(directory / "administrator.crt")
+    certificate = _certificate(directory / CERTIFICATE)
     sealed_key = read_private(directory / "administrator.key", FILE_BYTES)
     if anchors.vault != settings.vault:  # 2
         raise NotVerified("the roots in this directory are not those of the vault that admin.json names", step=2)
-    return AdminHome(settings.address, anchors, certificate, sealed_key)
+    return AdminHome(directory, settings.address, anchors, certificate, sealed_key)
+
+
+def replace_certificate(home: AdminHome, pem: bytes) -> None:
+    """Put a renewed certificate (PEM) in the place of the present one, whole or not at all."""
+    write_private(home.directory / CERTIFICATE, pem)
 
 
 def days_left(home: AdminHome, now: dt.datetime) -> int:
