@@ -23,6 +23,8 @@ STATEMENT_DAYS: Final = 26  # renewed when 28 are left
 CRL_DAYS: Final = 5  # renewed when 6 are left
 PERSON_DAYS: Final = 30
 NAMED: Final = 5  # ids in one line
+_NEW_VAULT: Final = "Plan a new vault, and the move of its records."
+_NEW_CA: Final = "Replace it: `vaultq-server issuing-cas replace`; docs/operations.md, `New issuing CAs`, says more."
 _SERVE: Final = "Start `vaultq-server serve`, which makes a new one at once; if it runs, its log says why it does not."
 
 
@@ -35,10 +37,9 @@ def check_authorities(opened: Opened) -> Iterator[Finding]:
         roots = tx.execute(select(vault.c.hospital_root, vault.c.pq_root)).one()
         cas = tx.execute(select(issuing_cas.c.role, issuing_cas.c.der)).all()
     for subject, der in (("root hospital", roots[0]), ("root pq", roots[1])):
-        yield _in_date(opened, subject, _end(der), ROOT_DAYS, "Plan a new vault, and the move of its records.")
+        yield _in_date(opened, subject, _end(der), ROOT_DAYS, _NEW_VAULT)
     for role, der in sorted((str(role), bytes(der)) for role, der in cas):
-        remedy = "Replace it by a new issuing CA under the same root: docs/operations.md says how."
-        yield _in_date(opened, f"issuing CA {role}", _end(der), CA_DAYS, remedy)
+        yield _in_date(opened, f"issuing CA {role}", _end(der), CA_DAYS, _NEW_VAULT if role == "pq" else _NEW_CA)
 
 
 def check_renewals(opened: Opened) -> Iterator[Finding]:
@@ -73,7 +74,7 @@ def _people(opened: Opened, subject: str, ends: dict[str, int]) -> Finding:
     if not over and not soon:
         return ok(subject, f"{len(ends)} with certificates, none ends within {PERSON_DAYS} days")
     texts = [f"{text}: {_names(who)}" for text, who in (("ended", over), ("ends soon", soon)) if who]
-    remedy = "Give each a new certificate before the old one ends: a doctor enrols again, with a new one-time password."
+    remedy = "Ask them for any command, which renews it, before it ends. Afterwards a doctor has to enrol again."
     return warning(subject, f"of {len(ends)}, {'; '.join(texts)}", remedy)
 
 
