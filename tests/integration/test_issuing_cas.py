@@ -13,13 +13,17 @@ from cryptography import x509
 from tests.fixtures.busy_doctor import busy
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault, running_vault, until
 from tests.fixtures.killed import killed_at
+from tests.fixtures.renewing import contact
 from tests.fixtures.still_vault import does, keyring_of, refuses, still_vault
+from vaultq_client.admin.home import load_admin_home
 from vaultq_client.home import Home
 from vaultq_client.identity import Identity
 from vaultq_client.session import Session, system_clock
+from vaultq_core.crypto.revocation import load_crl
 from vaultq_core.errors import CannotConnect, NotAuthenticated
 from vaultq_core.server.ca_office import open_ca_office
-from vaultq_core.server.config import load_config
+from vaultq_core.server.config import Config, load_config
+from vaultq_core.server.services.crls import CrlPublisher
 
 ROLES = {"doctors", "admins", "servers"}
 REPLACE = ("issuing-cas", "replace", "--yes")
@@ -82,7 +86,7 @@ def is_refused(doctor: EnrolledDoctor) -> bool:
 
 
 def test_no_request_fails_while_all_three_are_replaced_and_replaced_again(served: Vault) -> None:
-    ada = served.enrol("Dr. Ada Lovelace")
+    ada, bob = served.enrol("Dr. Ada Lovelace"), served.enrol("Dr. Robert Koch")
     with busy(served, ada) as work:
         work.at_least(3)
         for generation in (2, 3):
@@ -91,18 +95,20 @@ def test_no_request_fails_while_all_three_are_replaced_and_replaced_again(served
             assert sum(ca["state"] == "former" for ca in done) == (generation - 1) * len(ROLES)
             wait_for_servers_ca(served, generation)
             served.admin.status()
+            until(lambda: contact(bob), "a doctor renews")
+            with busy(served, bob) as renewed:
+                renewed.at_least(3)
             work.at_least(3)
-        bob = served.enrol("Dr. Robert Koch")
-        grant = ada.grant(work.patients[0], bob, "read")
+        eve = served.enrol("Dr. Eve")
+        ada.grant(work.patients[0], eve, "read")
 
     assert issuer_of(ada.client.identity) == common_name("St. Elsewhere doctors CA")
-    assert issuer_of(bob.client.identity) == common_name("St. Elsewhere doctors CA 3")
-    assert grant
+    assert issuer_of(eve.client.identity) == common_name("St. Elsewhere doctors CA 3")
     for record, content in work.contents.items():
         assert ada.get(record) == content
     assert kinds(served)["issuing-ca-replaced"] == 2 * len(ROLES)
     served.restart()
-    assert bob.client.records(work.patients[0])
+    assert eve.client.records(work.patients[0])
 
 
 def test_a_dry_run_names_what_would_be_replaced_and_changes_nothing(still: Vault) -> None:
@@ -172,3 +178,40 @@ def test_a_replacement_that_is_killed_at_any_moment_has_come_into_force_or_not(s
 
     assert moment > 1
     does(still, "check")
+
+
+@pytest.mark.timeout(300)
+def test_a_closing_that_is_killed_at_any_moment_is_finished_by_the_server_or_by_another_one(
+    still: Vault, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    does(still, *REPLACE, "--role", "admins")
+    (former,) = cas(still, "former").values()
+    serial = load_admin_home(still.made.admin_home).certificate.serial_number
+    states, alive, moment = set[str](), True, 0
+    while alive:
+        vault = Vault(still.made.copy(tmp_path_factory.mktemp("copy") / "vault"))
+        config = load_config(vault.made.config)
+
+        def close(vault: Vault = vault, config: Config = config) -> None:
+            with keyring_of(vault) as keyring, open_ca_office(config, keyring, None) as office:
+                office.close(former["sha256"], end=True)
+
+        alive = killed_at(moment := moment + 1, close)
+        with vault.desk() as desk:
+            closed = desk.authorities.present().former[0].row.closed
+            assert kinds(vault)["issuing-ca-closed"] == (0 if closed is None else 1)
+            states.add("open" if closed is None else "closed")
+            if CrlPublisher(desk).is_due():  # as the server's maintenance asks twice a minute
+                CrlPublisher(desk).publish()
+            with desk.registry.reading() as tx:
+                newest = desk.registry.crls.find(tx, f"CN={former['name']}")
+        assert newest is not None
+        named = load_crl(newest.der).get_revoked_certificate_by_serial_number(serial)
+        if closed is None:
+            assert named is None
+            close()
+        else:
+            assert newest.next_update == former["not_after"]
+            assert named is not None
+            assert int(named.revocation_date_utc.timestamp()) == closed
+    assert states == {"open", "closed"}

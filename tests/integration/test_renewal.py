@@ -14,8 +14,8 @@ import pytest
 from cryptography import x509
 
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault, running_vault, until
+from tests.fixtures.renewing import contact
 from tests.fixtures.still_vault import does
-from tools.throwaway_doctors import PASSPHRASE
 from tools.throwaway_vault import command
 from vaultq_client.admin.home import load_admin_home
 from vaultq_client.bundles import read_bundle
@@ -49,13 +49,6 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     """A vault whose keys may be opened beside those who serve."""
     with running_vault(tmp_path_factory.mktemp("vault"), workers=1) as vault:
         yield vault
-
-
-def contact(doctor: EnrolledDoctor) -> bool:
-    """Let a doctor ask the vault something, as any command does; say whether it renewed the certificates."""
-    with doctor.reopened() as client:
-        list(client.patients())
-        return client.renew(PASSPHRASE)
 
 
 def issuer_of(client: Client) -> str:
@@ -136,6 +129,7 @@ def test_doctors_renew_at_their_next_contact_and_what_was_signed_before_verifies
     until(lambda: contact(away), "who was away for two replacements is let in, and renews")
     assert [each.record for each in away.client.records(patient)] == [record, late, second]
     assert hanging(served) == {ada.id, bob.id}
+    stale = cut_off(served, bob, patient)
     assert contact(ada)
     assert contact(bob)
     does(served, *CLOSE, "--role", "doctors")
@@ -146,6 +140,8 @@ def test_doctors_renew_at_their_next_contact_and_what_was_signed_before_verifies
         assert {each.record for each in renewed.records(patient)} == {record, late, second}
     assert not is_let_in(gone.client)
     with bob.reopened() as renewed:
+        ((refused, problem),) = [(each.record, str(each.problem)) for each in renewed.resume()]
+        assert (refused, "count no more" in problem) == (stale, True)
         assert {each.doctor for each in renewed.grants(patient)} == {ada.id, bob.id, away.id}
 
 
