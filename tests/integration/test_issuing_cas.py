@@ -133,6 +133,10 @@ def test_one_role_is_replaced_alone_and_its_former_key_is_kept_until_it_is_close
     assert cas(still, "closed")["doctors"]["sha256"] == former["sha256"]
     does(still, "keystore", "retire", "--yes", former["key"])
     assert cas(still, "closed")["doctors"]["key"] is None
+    does(still, *REPLACE, "--role", "doctors")
+    assert does(still, *CLOSE)["issuing_cas"][0]["name"] == "St. Elsewhere doctors CA 2"
+    assert does(still, *CLOSE)["issuing_cas"] == []
+    assert len(does(still, "issuing-cas", "status")["issuing_cas"]) == len(ROLES) + 2
 
 
 def test_a_former_ca_is_closed_only_when_it_ends_nobodys_newest_certificate(served: Vault) -> None:

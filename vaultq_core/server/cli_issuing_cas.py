@@ -20,7 +20,8 @@ from vaultq_core.server.cli_common import ConfigOption, JsonOption, enter_direct
 from vaultq_core.server.cli_progress import OTHER_COMMAND, waiting
 from vaultq_core.server.config import load_config
 from vaultq_core.server.keyring import Keyring, open_keyring
-from vaultq_core.server.services.issuing_cas import CaState, IssuingCaOffice
+from vaultq_core.server.services.ca_states import CaState
+from vaultq_core.server.services.issuing_cas import IssuingCaOffice, some
 from vaultq_core.server.services.retirement import require_workers_know
 
 
@@ -99,14 +100,18 @@ def close(
     Afterwards the keys of the closed CAs are needed no more.
     """
     with _office(config) as (_, office):
-        chosen = [each for each in office.states() if each.state != "present" and (not role or each.role in role)]
+        chosen = [each for each in office.states() if each.state == "former" and (not role or each.role in role)]
         if dry_run or not chosen:
             _show(chosen, as_json=as_json, dry_run=dry_run, title="These would be closed:")
             return
         hanging = sorted({each for state in chosen for each in state.hanging})
-        _confirm(f"End {', '.join(hanging)}, who have not renewed?" if end and hanging else _question(chosen), yes=yes)
+        _confirm(f"End {some(hanging)}, who have not renewed?" if end and hanging else _question(chosen), yes=yes)
         chosen.sort(key=lambda each: not each.hanging)  # what refuses, refuses before anything is closed
-        _show([office.close(each.sha256, end=end) for each in chosen], as_json=as_json)
+        closed = [office.close(each.sha256, end=end) for each in chosen]
+        _show(closed, as_json=as_json)
+    keys = [each.key for each in closed if each.key is not None]
+    if keys and not as_json:
+        typer.echo(f"\nNo longer needed; destroy with: vaultq-server keystore retire {' '.join(keys)}")
 
 
 @contextmanager
@@ -141,9 +146,11 @@ def _lines(state: CaState) -> list[str]:
     key = state.key or "not here"
     lines = [
         f"{state.role:8} {state.state:8} {state.name}, until {_day(state.not_after)}",
-        f"         certificate {state.sha256[:16]}…, key {key}, {state.certificates} active certificates",
+        f"         certificate {state.sha256[:16]}…, key {key}",
     ]
-    return lines + ([f"         not renewed yet: {', '.join(state.hanging)}"] if state.hanging else [])
+    if state.role != "servers":  # theirs live in the memory of workers
+        lines.append(f"         active certificates: {state.certificates}")
+    return lines + ([f"         not renewed yet: {some(state.hanging)}"] if state.hanging else [])
 
 
 def _day(time: int) -> str:

@@ -12,21 +12,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography import x509
-from sqlalchemy import Connection
-
 from vaultq_core.crypto.authorities import issue_issuing_ca
 from vaultq_core.crypto.issuing import Issuer
 from vaultq_core.crypto.x509_profile import certificate_hash, subject_name
-from vaultq_core.errors import Conflict, KeyNotFound, LimitExceeded, NotFound
-from vaultq_core.registry.certificates import CertificateRow
+from vaultq_core.errors import Conflict, LimitExceeded, NotFound
 from vaultq_core.registry.statements import StatementRow
-from vaultq_core.server.authorities import ROLES, ROOT_CA, Cas, Former, issuer_of, key_of
+from vaultq_core.server.authorities import ROLES, ROOT_CA, Cas, Former, issuer_of
 from vaultq_core.server.ceremony import make_statement
+from vaultq_core.server.services.ca_states import CaState, ca_states
 from vaultq_core.server.services.ca_units import CloseCa, NewCa, ReplaceCas
 from vaultq_core.server.services.crls import CrlPublisher, signed_crl
 from vaultq_core.server.services.desk import KeyDesk
-from vaultq_core.server.services.doctor_units import issuer_name
 from vaultq_core.server.services.maintenance import PublishStatement
 from vaultq_core.spi.keystore import EC_P384
 from vaultq_core.wire.entries import ReplaceableCa
@@ -35,25 +31,6 @@ from vaultq_core.wire.statements import KemKey
 
 _TRIES: Final = 5
 _GENERATION: Final = re.compile(r" [0-9]+\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class CaState:
-    """An issuing CA as an operator sees it; times in POSIX seconds.
-
-    `state` is present, former or closed. `certificates` counts what it issued that is active; `hanging` names whose
-    newest certificate that is: they have not renewed yet. `key`: the key's id, or None when it is not here.
-    """
-
-    role: ReplaceableCa
-    state: str
-    name: str
-    sha256: str
-    created: int
-    not_after: int
-    key: str | None
-    certificates: int
-    hanging: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +51,7 @@ class IssuingCaOffice:
 
     def states(self) -> tuple[CaState, ...]:
         """Return every CA of the three roles, present first."""
-        with self._desk.registry.reading() as tx:
-            cas = self._desk.authorities.read(tx)
-            present = [self._state(tx, role, cas.present[role], "present", cas.rows[role].created) for role in ROLES]
-            former = [
-                self._state(tx, each.row.role, each.certificate, _word(each), each.row.created) for each in cas.former
-            ]
-        return (*present, *former)
+        return ca_states(self._desk)
 
     def replace(self, roles: Collection[ReplaceableCa] = ROLES) -> Replaced:
         """Put a new CA, with a new key, in the place of each role's present one.
@@ -109,12 +80,12 @@ class IssuingCaOffice:
         KeyNotFound without the CA's key.
         """
         former = self._former(sha256)
-        self._desk.authorities.signing(former.row.role, former.certificate)
         if former.is_open:
+            self._desk.authorities.signing(former.row.role, former.certificate)
             state = next(each for each in self.states() if each.sha256 == sha256)
             if state.hanging and not end:
                 raise Conflict(
-                    f"{len(state.hanging)} have not renewed their certificates by this CA: {_some(state.hanging)}",
+                    f"not renewed yet, by {state.name}: {some(state.hanging)}",
                     remedy="They renew at their next contact with the vault. To end their certificates, add --end.",
                 )
             self._desk.committer.commit(CloseCa(self._desk, former))
@@ -159,48 +130,8 @@ class IssuingCaOffice:
             raise NotFound("this is no former issuing CA", remedy="`vaultq-server issuing-cas status` shows them all.")
         return found[0]
 
-    def _state(
-        self, tx: Connection, role: ReplaceableCa, certificate: x509.Certificate, state: str, created: int
-    ) -> CaState:
-        rows = self._desk.registry.certificates
-        active = rows.active_by(tx, issuer_name(certificate.subject), self._desk.seconds())
-        hanging = () if state != "former" else self._hanging(tx, role, active)
-        return CaState(
-            role=role,
-            state=state,
-            name=subject_name(certificate),
-            sha256=certificate_hash(certificate),
-            created=created,
-            not_after=int(certificate.not_valid_after_utc.timestamp()),
-            key=self._key(role, certificate),
-            certificates=len(active),
-            hanging=hanging,
-        )
 
-    def _hanging(self, tx: Connection, role: ReplaceableCa, active: Sequence[CertificateRow]) -> tuple[str, ...]:
-        if role == "servers":  # they renew at once
-            return ()
-        mine = {each.owner: each for each in active}
-        return tuple(sorted(owner for owner, row in mine.items() if not self._is_renewed(tx, row)))
-
-    def _is_renewed(self, tx: Connection, row: CertificateRow) -> bool:
-        """Tell whether another CA has given its owner a certificate for the same thing that is no older."""
-        now = self._desk.seconds()
-        others = self._desk.registry.certificates.of_owner(tx, row.owner)
-        alike = [each for each in others if each.role == row.role and each.is_active(now)]
-        return any(each.issuer != row.issuer and each.not_before >= row.not_before for each in alike)
-
-    def _key(self, role: ReplaceableCa, certificate: x509.Certificate) -> str | None:
-        try:
-            return str(key_of(self._desk.keystore, f"{role}-ca", certificate))
-        except KeyNotFound:
-            return None
-
-
-def _word(former: Former) -> str:
-    return "former" if former.is_open else "closed"
-
-
-def _some(ids: Sequence[str]) -> str:
+def some(ids: Sequence[str]) -> str:
+    """Return a few ids for a line, and how many more there are."""
     shown = 10
     return ", ".join(ids[:shown]) + (f" and {len(ids) - shown} more" if len(ids) > shown else "")
