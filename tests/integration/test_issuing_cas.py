@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from cryptography import x509
@@ -15,6 +15,7 @@ from tests.fixtures.exposed_vault import EnrolledDoctor, Vault, running_vault, u
 from tests.fixtures.killed import killed_at
 from tests.fixtures.renewing import contact
 from tests.fixtures.still_vault import does, keyring_of, refuses, still_vault
+from tools.throwaway_vault import KeystoreName
 from vaultq_client.admin.home import load_admin_home
 from vaultq_client.home import Home
 from vaultq_client.identity import Identity
@@ -35,9 +36,9 @@ def still(tmp_path: Path) -> Vault:
     return still_vault(tmp_path)
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Vault]:
-    with running_vault(tmp_path / "vault", workers=2) as vault:
+@pytest.fixture(params=get_args(KeystoreName))
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
+    with running_vault(tmp_path / "vault", keystore=request.param, workers=2) as vault:
         yield vault
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from cryptography import x509
@@ -16,7 +17,7 @@ from cryptography import x509
 from tests.fixtures.exposed_vault import EnrolledDoctor, Vault, running_vault, until
 from tests.fixtures.renewing import contact
 from tests.fixtures.still_vault import does
-from tools.throwaway_vault import command
+from tools.throwaway_vault import KeystoreName, command
 from vaultq_client.admin.home import load_admin_home
 from vaultq_client.bundles import read_bundle
 from vaultq_client.checks import verify_bundle
@@ -38,9 +39,9 @@ ELEVEN_MONTHS = dt.timedelta(days=340)
 CLIENTS = 8
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Vault]:
-    with running_vault(tmp_path / "vault", workers=2) as vault:
+@pytest.fixture(params=get_args(KeystoreName))
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
+    with running_vault(tmp_path / "vault", keystore=request.param, workers=2) as vault:
         yield vault
 
 
