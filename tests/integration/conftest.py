@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.exposed_vault import KEYSTORES, ada, bob, founded, vault
+from tests.fixtures.exposed_vault import KEYSTORES, ada, bob, founded, foundry, vault
 from tools.throwaway_vault import KeystoreName
 
-__all__ = ["ada", "bob", "founded", "keystore", "vault"]
+__all__ = ["ada", "bob", "founded", "foundry", "keystore", "vault"]
 
 
 @pytest.fixture(scope="session", params=KEYSTORES)

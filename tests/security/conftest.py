@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fixtures.exposed_vault import ada, bob, founded, keystore, vault
+from tests.fixtures.exposed_vault import ada, bob, founded, foundry, keystore, vault
 
-__all__ = ["ada", "bob", "founded", "keystore", "vault"]
+__all__ = ["ada", "bob", "founded", "foundry", "keystore", "vault"]
