@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check bench lock clean
+.PHONY: help demo test chaos soak check bench lock clean
 
 bin := .venv/bin
 distributions := . client_cli plugins/keystore_file plugins/keystore_pkcs11 plugins/storage_fs
@@ -27,6 +27,10 @@ test: $(installed) ## run all tests but the chaos tests
 chaos: $(installed) ## run the tests that kill processes
 	tools/need openssl curl softhsm2-util pkcs11-tool
 	$(bin)/pytest -m chaos tests/chaos
+
+soak: $(installed) ## 10,000 records put and read on SoftHSM, disturbed meanwhile; RECORDS=n takes another number
+	tools/need softhsm2-util
+	$(bin)/python tools/soak.py $${RECORDS:+--records "$$RECORDS"}
 
 check: $(installed) ## lint, format, types and import contracts
 	$(bin)/ruff check
