@@ -140,6 +140,8 @@ class Token:
         with self.turn.take():
             if self._generation != generation:
                 return  # another thread did it meanwhile
+            if self._refused is not None:
+                raise self._refused  # a PIN that was refused is not tried again
             self._require_pause()
             if self._lost_at or self._module.generation == generation:
                 # A module that was started without the token does not see it come back.
@@ -154,8 +156,6 @@ class Token:
             raise KeystoreUnavailable(f"the token with {self.target} is away")
 
     def _open(self) -> None:
-        if self._refused is not None:
-            raise self._refused  # a PIN that was refused is not tried again
         with self._module.gate.inside(self._seconds):
             generation = self._module.generation
             self._token = _find(self._module, self.target)
