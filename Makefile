@@ -39,7 +39,9 @@ check: $(installed) ## lint, format, types and import contracts
 	$(bin)/lint-imports
 
 bench: $(installed) ## measure, and write benchmarks/results
+	tools/need softhsm2-util
 	$(bin)/python benchmarks/run.py
+	$(bin)/python benchmarks/keystores.py
 
 lock: $(installed) ## resolve the dependencies anew into requirements.lock; UPGRADE=1 takes newer versions
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(bin)/uv pip compile --quiet --generate-hashes --universal \
